@@ -1,0 +1,14 @@
+//! Words that several crates share. This crate never reads a clock, draws randomness or does I/O.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod hex;
+mod key;
+mod prefix;
+mod time;
+
+pub use hex::{Hex, decode_hex};
+pub use key::{Fingerprint, KeyError, NetworkUla, PublicKey, RouterId, VerifyKey};
+pub use prefix::{Prefix, PrefixError};
+pub use time::{Instant, UnixTime};
+pub use core::time::Duration;
