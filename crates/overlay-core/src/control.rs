@@ -1,0 +1,1 @@
+//! Control: one thread, one owner of everything that is not a packet.
