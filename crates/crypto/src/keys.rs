@@ -156,19 +156,20 @@ mod tests {
     fn a_reserved_router_id_is_hashed_again() {
         let plain = first_unreserved([7; 32]);
         assert_eq!(plain, RouterId([7; 8]));
-        let reserved = [0u8; 32];
-        let again = hash(ROUTER_ID, &[&reserved]);
-        assert_eq!(first_unreserved(reserved).as_bytes()[..], again[..8]);
+        let again = ln6_types::decode_hex("73cb13e5eba433c8").expect("hex");
+        assert_eq!(first_unreserved([0; 32]), RouterId(again));
         assert!(!first_unreserved([0xff; 32]).is_reserved());
     }
 
     #[test]
-    fn derived_names_depend_on_label_and_key() {
-        let key = [5u8; 32];
-        let expected = blake::hash(b"ln6d router-id v1", &[&key]);
-        assert_eq!(router_id(&PublicKey(key)).as_bytes()[..], expected[..8]);
-        assert_eq!(fingerprint(&VerifyKey(key)).0, blake::hash(b"", &[b"ln6d network v1", &key]));
-        assert_ne!(fingerprint(&VerifyKey(key)).0, expected);
+    fn what_is_derived_from_keys_never_changes() {
+        let key: [u8; 32] = core::array::from_fn(|at| at as u8);
+        let router = "85f377130ecacd27";
+        assert_eq!(router_id(&PublicKey(key)).0, ln6_types::decode_hex(router).expect("hex"));
+        let network = "b0141dfad63d72faa32314b29df3dc6fed55a2278e8fa9942c48b32f9258387e";
+        assert_eq!(fingerprint(&VerifyKey(key)).0, hex(network));
+        let aes = "99d7c3f06888a56583ecd8b0d4b0ef88fc759c8acc560bb93efbf207c2c901c5";
+        assert_eq!(*Psk::from_bytes(key).for_suite(Suite::Aes256Gcm).as_bytes(), hex(aes));
     }
 
     #[test]

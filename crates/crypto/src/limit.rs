@@ -54,7 +54,7 @@ impl SourceLimit {
         let source = self.name(source);
         let set = source as usize & (self.buckets.len() - 1);
         let set = &mut self.buckets[set];
-        let own = set.iter().position(|bucket| bucket.source == source && bucket.full_at > now);
+        let own = set.iter().position(|bucket| bucket.source == source);
         let Some(place) = own.or_else(|| set.iter().position(|bucket| bucket.full_at <= now)) else {
             return false;
         };

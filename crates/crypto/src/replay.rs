@@ -135,6 +135,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_marked_is_ever_new_again() {
+        let mut window = ReplayWindow::new();
+        for highest in 0..20_000u64 {
+            assert!(window.mark(highest));
+            for age in [1, 63, 64, 8063, 8126, 8127, 8128, 8129, 8191, 8192] {
+                assert!(!window.check(highest.saturating_sub(age)), "{age} before {highest}");
+            }
+        }
+    }
+
+    #[test]
     fn counters_at_the_limit_are_refused() {
         let mut window = ReplayWindow::new();
         assert!(!window.mark(REJECT_AFTER_MESSAGES));
