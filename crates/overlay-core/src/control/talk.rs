@@ -1,0 +1,250 @@
+//! Peer messages: what is said, when it is repeated, and what is done with what others say.
+
+use crate::PeerIdx;
+use crate::control::member::JOIN_AGAIN;
+use crate::control::message::{Hello, Message, decode, encode};
+use crate::control::output::{Notice, Output};
+use crate::control::peer::Unacknowledged;
+use crate::control::secrets::draw;
+use crate::control::timers::Reason;
+use crate::control::{Control, frame};
+use crate::forwarder::mail::PeerKind;
+use core::net::SocketAddr;
+use core::time::Duration;
+use ln6_types::Instant;
+
+/// First pause before a message is repeated, doubled each time.
+const RESEND: Duration = Duration::from_millis(400);
+/// A message is repeated at most so often.
+const TRIES: u8 = 6;
+/// Messages that await an acknowledgement, per peer.
+const OUTBOX: usize = 64;
+/// How many handled messages are remembered, so that a repeated one is not handled twice.
+const REMEMBERED: usize = 64;
+/// Version of the messages.
+const VERSION: u16 = 1;
+
+impl Control {
+    /// Says something once.
+    pub(crate) fn say(&mut self, idx: PeerIdx, message: &Message) {
+        self.transmit(idx, message, None);
+    }
+
+    /// Says something until it is acknowledged, within reason.
+    pub(crate) fn say_reliably(&mut self, now: Instant, idx: PeerIdx, message: Message) {
+        let id = u32::from_be_bytes(draw(&mut *self.secrets));
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.outbox.len() >= OUTBOX {
+            self.counters.outbox_full += 1;
+            return;
+        }
+        let due = now + RESEND;
+        peer.outbox.insert(id, Unacknowledged { message: message.clone(), due, tries: 1 });
+        self.timers.set_if_idle(idx, Reason::Resend, due);
+        self.transmit(idx, &message, Some(id));
+    }
+
+    fn transmit(&mut self, idx: PeerIdx, message: &Message, id: Option<u32>) {
+        let mut body = Vec::with_capacity(256);
+        if encode(message, id, &mut body).is_err() {
+            self.counters.messages_refused += 1;
+            return;
+        }
+        self.send_inner(idx, frame::message(&body));
+    }
+
+    /// Repeats what is due.
+    pub(crate) fn resend(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        let mut due = Vec::new();
+        peer.outbox.retain(|id, waiting| {
+            if waiting.due > now {
+                return true;
+            }
+            if waiting.tries >= TRIES {
+                return false;
+            }
+            waiting.due = now + RESEND * (1 << waiting.tries);
+            waiting.tries += 1;
+            due.push((*id, waiting.message.clone()));
+            true
+        });
+        if let Some(next) = peer.outbox.values().map(|waiting| waiting.due).min() {
+            self.timers.set(idx, Reason::Resend, next);
+        }
+        for (id, message) in due {
+            self.transmit(idx, &message, Some(id));
+        }
+    }
+
+    /// A frame that came in the session with `idx`: the author is the session's key, whatever it says.
+    pub(crate) fn handle_frame(&mut self, now: Instant, idx: PeerIdx, packet: &[u8]) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.stock.is_some() {
+            return;
+        }
+        let Some((message, id)) = frame::message_body(packet).and_then(|body| decode(body).ok()) else {
+            self.counters.messages_refused += 1;
+            return;
+        };
+        if let Some(id) = id {
+            let repeated = peer.handled.contains(&id);
+            if !repeated {
+                if peer.handled.len() >= REMEMBERED {
+                    peer.handled.remove(0);
+                }
+                peer.handled.push(id);
+            }
+            self.say(idx, &Message::Ack { id });
+            if repeated {
+                return;
+            }
+        }
+        self.handle_message(now, idx, message);
+    }
+
+    fn handle_message(&mut self, now: Instant, idx: PeerIdx, message: Message) {
+        let kind = self.peers.get(idx).map_or(PeerKind::Guest, |peer| peer.kind);
+        match message {
+            Message::Ack { id } => {
+                if let Some(peer) = self.peers.get_mut(idx) {
+                    peer.outbox.remove(&id);
+                }
+            }
+            Message::Hello(hello) => self.handle_hello(now, idx, &hello),
+            Message::Items(items) => self.handle_items(now, idx, items),
+            Message::Join(request) => {
+                let Some(peer) = self.peers.get(idx) else { return };
+                let address = match peer.path {
+                    Some(crate::Path::Udp(address)) => Some(address),
+                    _ => None,
+                };
+                let from = peer.key;
+                self.out(Output::ToBroker { from, address, request });
+            }
+            Message::JoinReply(reply) => self.handle_join_reply(now, idx, reply),
+            Message::Leave { .. } => {
+                if let Some(from) = self.peers.get(idx).map(|peer| peer.key) {
+                    self.out(Output::LeftBroker { from });
+                }
+            }
+            Message::LeaveReply => self.handle_left(now, idx),
+            Message::Probe { token, sent } => {
+                let seen_at = self.seen_of(idx);
+                self.say(idx, &Message::ProbeReply { token, sent, seen_at });
+            }
+            Message::ProbeReply { token, sent, .. } => self.handle_probe_reply(now, idx, token, sent),
+            // Gossip beyond a guest's own chain is for members.
+            other if kind == PeerKind::Node => self.handle_gossip(now, idx, other),
+            _ => self.counters.messages_refused += 1,
+        }
+    }
+
+    /// Introduces this node; `ask` wants an introduction back.
+    pub(crate) fn say_hello(&mut self, now: Instant, idx: PeerIdx, ask: bool) {
+        let seen_at = self.seen_of(idx);
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.stock.is_some() {
+            return;
+        }
+        peer.said_hello = true;
+        let meta = peer.meta.ours;
+        let hello = Hello {
+            version: VERSION,
+            network: self.network,
+            suites: vec![0],
+            seen_at,
+            transit: self.transit,
+            meta,
+            ask,
+            wall: self.is_broker().then(|| self.wall(now)),
+        };
+        self.say_reliably(now, idx, Message::Hello(hello));
+    }
+
+    fn seen_of(&self, idx: PeerIdx) -> Option<SocketAddr> {
+        match self.peers.get(idx)?.path? {
+            crate::Path::Udp(address) => Some(address),
+            crate::Path::Through(_) => None,
+        }
+    }
+
+    fn handle_hello(&mut self, now: Instant, idx: PeerIdx, hello: &Hello) {
+        if hello.network != self.network {
+            self.reject_from(idx, "another network");
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        peer.version = hello.version;
+        peer.transit = hello.transit;
+        peer.meta.theirs = hello.meta;
+        let (key, kind) = (peer.key, peer.kind);
+        if hello.ask {
+            self.say_hello(now, idx, false);
+            self.say_chain(now, idx);
+        }
+        if let Some(address) = hello.seen_at {
+            self.seen_by(now, key, address);
+        }
+        if kind == PeerKind::Node {
+            self.gossip.neighbour_up(now, idx);
+        }
+        self.settle_link(now, idx);
+        self.try_join(now, idx);
+    }
+
+    /// A session is up, or what hangs on it changed: introductions, Babel, gossip, joining.
+    pub(crate) fn session_up(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        if peer.stock.is_some() {
+            return;
+        }
+        let initiator = peer.current.as_ref().is_some_and(|keys| keys.initiator);
+        if initiator || !peer.said_hello {
+            self.say_hello(now, idx, initiator);
+            self.say_chain(now, idx);
+        }
+        self.settle_link(now, idx);
+        self.schedule_upgrade(now, idx);
+        self.table_changed = true;
+        self.plan_changed = true;
+    }
+
+    /// A session ended.
+    pub(crate) fn session_down(&mut self, now: Instant, idx: PeerIdx) {
+        self.gossip.neighbour_down(idx);
+        if let Some(peer) = self.peers.get_mut(idx) {
+            peer.said_hello = false;
+            peer.meta.theirs = false;
+            peer.outbox.clear();
+        }
+        self.timers.clear(idx, Reason::Resend);
+        self.timers.clear(idx, Reason::Upgrade);
+        self.settle_link(now, idx);
+        self.table_changed = true;
+        self.plan_changed = true;
+    }
+
+    fn handle_probe_reply(&mut self, now: Instant, idx: PeerIdx, token: u64, sent: u64) {
+        if self.pings.remove(&(idx, token)).is_none() {
+            return;
+        }
+        let path = self.peers.get(idx).and_then(|peer| peer.path);
+        let rtt = now.since(Instant::from_micros(sent));
+        self.out(Output::Notice(Notice::Pong { token, rtt, path }));
+    }
+
+    /// Gives up on an unanswered request after a while and asks again.
+    pub(crate) fn join_due(&mut self, now: Instant) {
+        self.join_at = now + JOIN_AGAIN + self.jitter.millis(2_000);
+        for idx in self.broker_peers() {
+            self.want(now, idx);
+            self.try_join(now, idx);
+        }
+    }
+
+    pub(crate) fn reject_from(&mut self, idx: PeerIdx, why: &str) {
+        let peer = self.peers.get(idx).map(|peer| peer.key);
+        self.out(Output::Notice(Notice::Rejected { peer, why: why.to_owned() }));
+    }
+}
