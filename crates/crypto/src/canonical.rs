@@ -4,7 +4,8 @@
 //! octets; a body that does not come out of the encoder exactly as it went into the decoder is refused, so that long
 //! integers, repeated keys, indefinite lengths and trailing octets have no second spelling to hide in.
 
-use crate::sign::{SigningKey, labelled, verify};
+use crate::keys::hash;
+use crate::sign::{SigningKey, verify};
 use core::fmt;
 use ln6_types::{Fingerprint, Hex, VerifyKey};
 use minicbor::decode::{Decode, Decoder, Error};
@@ -61,7 +62,7 @@ pub struct ItemId(pub [u8; 32]);
 impl ItemId {
     /// The id of these octets.
     pub fn of(bytes: &[u8]) -> Self {
-        ItemId(labelled(b"", bytes))
+        ItemId(hash(b"", &[bytes]))
     }
 
     /// The first 8 octets, big-endian; keeps the order of ids.
@@ -350,7 +351,7 @@ mod tests {
         fn read(d: &mut Decoder<'_>) -> Result<Self, Error> {
             let mut number = None;
             read_map(d, |key, d| match key {
-                0 => Ok(number = Some(d.u64()?)),
+                0 => d.u64().map(|value| number = Some(value)),
                 _ => Err(unknown_key()),
             })?;
             Ok(Note(need(number)?))

@@ -1,7 +1,7 @@
 //! Certificates: who may originate and delegate which prefixes, in which roles, until when.
 
 use crate::canonical::{ItemError, MapWriter, Statement, need, read_list, read_map, read_text, unknown_key};
-use crate::sign::{fingerprint, router_id};
+use crate::keys::{fingerprint, router_id};
 use ln6_types::{Fingerprint, Prefix, PublicKey, RouterId, UnixTime, VerifyKey};
 use minicbor::decode::{Decoder, Error};
 use thiserror::Error as ThisError;

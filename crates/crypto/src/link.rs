@@ -2,7 +2,7 @@
 
 use crate::canonical::{Bytes, MapWriter, need, read_bytes, read_list, read_map, read_text, unknown_key};
 use crate::certificate::Certificate;
-use crate::sign::labelled;
+use crate::keys::hash;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::fmt;
@@ -135,7 +135,7 @@ fn is_endpoint(text: &str) -> bool {
 }
 
 fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
-    let [a, b, c, d, ..] = labelled(b"ln6d link v1", body);
+    let [a, b, c, d, ..] = hash(b"ln6d link v1", &[body]);
     [a, b, c, d]
 }
 

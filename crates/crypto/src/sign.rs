@@ -1,8 +1,7 @@
-//! Ed25519 signatures with a context, and what is derived from public keys.
+//! Ed25519 signatures with a context.
 
-use blake2::{Blake2s256, Digest};
 use core::fmt;
-use ln6_types::{Fingerprint, PublicKey, RouterId, VerifyKey};
+use ln6_types::VerifyKey;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
@@ -60,28 +59,6 @@ pub fn verify(context: &str, key: &VerifyKey, bytes: &[u8], signature: &[u8]) ->
     UnparsedPublicKey::new(&ED25519, key.as_bytes()).verify(&with_context(context, bytes), signature).is_ok()
 }
 
-/// The router-id of an X25519 key: the first 8 octets of a labelled BLAKE2s-256; hashed again while Babel reserves it.
-pub fn router_id(key: &PublicKey) -> RouterId {
-    let mut hash = labelled(b"ln6d router-id v1", key.as_bytes());
-    loop {
-        let mut id = [0; 8];
-        id.copy_from_slice(&hash[..8]);
-        if !RouterId(id).is_reserved() {
-            return RouterId(id);
-        }
-        hash = labelled(b"", &hash);
-    }
-}
-
-/// The fingerprint of the network whose root key this is.
-pub fn fingerprint(root: &VerifyKey) -> Fingerprint {
-    Fingerprint(labelled(b"ln6d network v1", root.as_bytes()))
-}
-
-pub(crate) fn labelled(label: &[u8], bytes: &[u8]) -> [u8; 32] {
-    Blake2s256::new().chain_update(label).chain_update(bytes).finalize().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,14 +91,5 @@ mod tests {
     fn a_private_key_is_not_shown() {
         let shown = format!("{:?}", SigningKey::from_seed([7; 32]));
         assert!(!shown.contains("7, 7") && !shown.contains("0707"));
-    }
-
-    #[test]
-    fn derived_identifiers_are_stable() {
-        assert_eq!(router_id(&PublicKey([1; 32])).to_string(), "3328:637e:aefa:c68c");
-        assert_eq!(
-            Hex(&fingerprint(&VerifyKey([1; 32])).0).to_string(),
-            "8ceb5020e5aba8924c59b91eb2d3f28427d1963c5219b908b234792225afc4ac"
-        );
     }
 }
