@@ -24,7 +24,6 @@ mod timers;
 pub mod view;
 
 pub use config::{Bootstrap, Config, LanConfig, NodeState, StockPeer, Wish};
-pub use member::{JOIN_CONTEXT, join_statement};
 pub use output::{Command, HostChange, Notice, Output, Refusal, StoreId, To};
 pub use secrets::Secrets;
 pub use timers::Reason;
@@ -32,6 +31,7 @@ pub use timers::Reason;
 use crate::control::babel::rights;
 use crate::control::gossip::Gossip;
 use crate::control::membership::Membership;
+use crate::control::message::Item;
 use crate::control::peer::Peers;
 use crate::control::secrets::{Jitter, draw};
 use crate::control::stamps::Stamps;
@@ -45,8 +45,7 @@ use core::net::{Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use ln6_crypto::cookie::CookieChecker;
 use ln6_crypto::keys::StaticSecret;
-use ln6_crypto::mac::Mac1Key;
-use ln6_crypto::sign::SigningKey;
+use ln6_crypto::SigningKey;
 use ln6_routing::Router;
 use ln6_types::{Fingerprint, Instant, NetworkUla, Prefix, PublicKey, RouterId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -246,7 +245,7 @@ impl Control {
     fn restore(
         &mut self,
         now: Instant,
-        items: Vec<Vec<u8>>,
+        items: Vec<Item>,
         cache: Vec<(PublicKey, SocketAddr)>,
         stock: Vec<StockPeer>,
     ) {
@@ -301,7 +300,7 @@ impl Control {
     }
 
     fn mail_gate(&mut self) {
-        let gate = Gate::new(Mac1Key::of(&self.key), self.cookies.clone());
+        let gate = Gate::new(self.cookies.clone());
         self.out(Output::Update(To::All, Update::Gate(Arc::new(gate))));
     }
 

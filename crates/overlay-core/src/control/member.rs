@@ -4,15 +4,14 @@ use crate::PeerIdx;
 use crate::control::babel::{net_of, rights};
 use crate::control::connect::InForce;
 use crate::control::membership::CertificateStatus;
-use crate::control::message::{ItemBytes, JoinReply, JoinRequest, Message};
+use crate::control::message::{Body, Item, ItemKind, JoinReply, JoinRequest, Leave, join_proof, leave_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
 use crate::control::{Control, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
-use ln6_crypto::record::{Endpoint, EndpointKind, NodeRecord};
-use ln6_crypto::canonical::Signed;
+use ln6_crypto::{Endpoint, EndpointKind, NodeRecord, Signed};
 use ln6_types::{Instant, Prefix, PublicKey};
 use std::collections::BTreeSet;
 
@@ -22,8 +21,6 @@ pub(crate) const JOIN_AGAIN: Duration = Duration::from_secs(10);
 const REFUSED_AGAIN: Duration = Duration::from_secs(600);
 /// A node record is valid this long and renewed at half of it.
 const RECORD_TIME: Duration = Duration::from_secs(24 * 3600);
-/// Signed context of a request to join.
-pub const JOIN_CONTEXT: &str = "ln6d join v1";
 
 impl Control {
     /// The brokers' peer numbers.
@@ -57,23 +54,24 @@ impl Control {
         }
         let Some(ask) = self.wants_grant(now) else { return };
         self.ask_at = now + Duration::from_secs(3);
-        let proof = self.signing.sign(JOIN_CONTEXT, &join_statement(&self.network.0, &self.key));
+        let proof = join_proof(&self.signing, &self.network, &self.key);
         let wish = self.wish.clone();
         let request = JoinRequest {
             network: self.network,
             name: self.name.clone(),
+            holder: None,
             size: wish.as_ref().map_or(0, |wish| wish.size),
             ssid: wish.as_ref().and_then(|wish| wish.ssid.clone()),
             secret: wish.as_ref().and_then(|wish| wish.secret).filter(|_| ask == Ask::Join),
             sign: self.signing.verify_key(),
             proof,
             contact: wish.and_then(|wish| wish.contact),
-            renew: ask == Ask::Renew,
+            leaf: false,
         };
         if matches!(self.standing, Standing::Alone) {
             self.standing = Standing::Asking;
         }
-        self.say_reliably(now, idx, Message::Join(request));
+        self.say_reliably(now, idx, if ask == Ask::Join { Body::Join(request) } else { Body::Renew(request) });
     }
 
     pub(crate) fn handle_join_reply(&mut self, now: Instant, idx: PeerIdx, reply: JoinReply) {
@@ -85,7 +83,8 @@ impl Control {
         match reply {
             JoinReply::Granted { chain } => {
                 self.refusal = None;
-                self.handle_items(now, idx, chain);
+                let chain = chain.into_iter().map(|bytes| Item { kind: ItemKind::Certificate, bytes: bytes.into() });
+                self.handle_items(now, idx, chain.collect());
                 self.persist_soon(now, Duration::ZERO);
             }
             JoinReply::Waiting { place, retry_secs, .. } => {
@@ -121,7 +120,7 @@ impl Control {
     }
 
     /// Certificates, revocations, heads and records that somebody sent.
-    pub(crate) fn handle_items(&mut self, now: Instant, idx: PeerIdx, items: Vec<ItemBytes>) {
+    pub(crate) fn handle_items(&mut self, now: Instant, idx: PeerIdx, items: Vec<Item>) {
         let wall = self.wall(now);
         let Some(peer) = self.peers.get(idx) else { return };
         let (from, member) = (peer.key, peer.kind == PeerKind::Node);
@@ -145,7 +144,7 @@ impl Control {
     }
 
     /// Items made on this machine.
-    pub(crate) fn publish_items(&mut self, now: Instant, items: Vec<ItemBytes>) {
+    pub(crate) fn publish_items(&mut self, now: Instant, items: Vec<Item>) {
         let wall = self.wall(now);
         for item in items {
             match self.membership.offer(&item, self.key, true, wall) {
@@ -161,14 +160,14 @@ impl Control {
         self.drain_gossip();
     }
 
-    pub(crate) fn handle_gossip(&mut self, now: Instant, idx: PeerIdx, message: Message) {
+    pub(crate) fn handle_gossip(&mut self, now: Instant, idx: PeerIdx, message: Body) {
         self.gossip.handle(now, idx, message, &self.membership);
         self.drain_gossip();
     }
 
     pub(crate) fn drain_gossip(&mut self) {
         while let Some((idx, message)) = self.gossip.poll_message() {
-            self.say(idx, &message);
+            self.say(idx, message);
         }
     }
 
@@ -177,7 +176,7 @@ impl Control {
         let chain = self.membership.chain(&self.key, self.wall(now));
         if !chain.is_empty() {
             for item in chain {
-                self.say_reliably(now, idx, Message::Items(vec![item]));
+                self.say_reliably(now, idx, Body::Items(vec![item]));
             }
         }
     }
@@ -345,7 +344,7 @@ impl Control {
             version: 1,
         };
         if let Ok(signed) = Signed::sign(record, &self.signing) {
-            self.publish_items(now, vec![signed.bytes().to_vec()]);
+            self.publish_items(now, vec![Item { kind: ItemKind::Record, bytes: signed.bytes().clone() }]);
         }
     }
 
@@ -359,10 +358,10 @@ impl Control {
             return Err(Refusal::NoBroker);
         }
         self.wish = None;
-        let proof = self.signing.sign("ln6d leave v1", &join_statement(&self.network.0, &self.key));
+        let proof = leave_proof(&self.signing, &self.network, &self.key);
         for idx in brokers {
             self.want(now, idx);
-            self.say_reliably(now, idx, Message::Leave { proof });
+            self.say_reliably(now, idx, Body::Leave(Leave { proof }));
         }
         Ok(())
     }
@@ -381,11 +380,11 @@ impl Control {
         match command {
             Command::FromBroker { to, reply } => {
                 let idx = self.peers.by_key(&to).ok_or(Refusal::UnknownPeer)?;
-                self.say_reliably(now, idx, Message::JoinReply(reply));
+                self.say_reliably(now, idx, Body::JoinReply(reply));
             }
             Command::LeftBroker { to } => {
                 let idx = self.peers.by_key(&to).ok_or(Refusal::UnknownPeer)?;
-                self.say_reliably(now, idx, Message::LeaveReply);
+                self.say_reliably(now, idx, Body::LeaveReply { refused: None });
             }
             Command::Publish(items) => self.publish_items(now, items),
             Command::Ping { to, token } => {
@@ -393,7 +392,7 @@ impl Control {
                 self.want(now, idx);
                 self.pings.insert((idx, token), now);
                 self.pings.retain(|_, at| now.since(*at) < Duration::from_secs(30));
-                self.say(idx, &Message::Probe { token, sent: now.as_micros() });
+                self.say(idx, Body::Probe { token, sent: now.as_micros() });
             }
             Command::Leave => self.leave(now)?,
             Command::Shutdown => {
@@ -425,7 +424,3 @@ enum Ask {
     Renew,
 }
 
-/// What a joining node signs: that the owner of this WireGuard key wants to be known by this Ed25519 key.
-pub fn join_statement(network: &[u8; 32], key: &PublicKey) -> Vec<u8> {
-    [&network[..], &key.0].concat()
-}

@@ -1,7 +1,7 @@
 //! The vocabulary between control and its shell.
 
 use crate::control::config::NodeState;
-use crate::control::message::{JoinReply, JoinRequest};
+use crate::control::message::{Item, JoinReply, JoinRequest};
 use crate::forwarder::mail::{Packet, Update};
 use crate::host_plan::HostPlan;
 use crate::{Path, PeerIdx};
@@ -76,8 +76,13 @@ pub enum Command {
         /// The answer.
         reply: JoinReply,
     },
+    /// The broker took a delegation back from this key.
+    LeftBroker {
+        /// Who left.
+        to: PublicKey,
+    },
     /// Certificates, revocations and heads made on this machine.
-    Publish(Vec<Vec<u8>>),
+    Publish(Vec<Item>),
     /// Measures the way to a node.
     Ping {
         /// Its key.

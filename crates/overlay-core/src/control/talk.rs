@@ -2,7 +2,7 @@
 
 use crate::PeerIdx;
 use crate::control::member::JOIN_AGAIN;
-use crate::control::message::{Hello, Message, decode, encode};
+use crate::control::message::{Body, Hello, Message, MessageError};
 use crate::control::output::{Notice, Output};
 use crate::control::peer::Unacknowledged;
 use crate::control::secrets::draw;
@@ -26,38 +26,39 @@ const VERSION: u16 = 1;
 
 impl Control {
     /// Says something once.
-    pub(crate) fn say(&mut self, idx: PeerIdx, message: &Message) {
-        self.transmit(idx, message, None);
+    pub(crate) fn say(&mut self, idx: PeerIdx, body: Body) {
+        self.transmit(idx, &Message { id: None, body });
     }
 
     /// Says something until it is acknowledged, within reason.
-    pub(crate) fn say_reliably(&mut self, now: Instant, idx: PeerIdx, message: Message) {
+    pub(crate) fn say_reliably(&mut self, now: Instant, idx: PeerIdx, body: Body) {
         let id = u32::from_be_bytes(draw(&mut *self.secrets));
         let Some(peer) = self.peers.get_mut(idx) else { return };
         if peer.outbox.len() >= OUTBOX {
             self.counters.outbox_full += 1;
             return;
         }
+        let message = Message { id: Some(id), body };
         let due = now + RESEND;
         peer.outbox.insert(id, Unacknowledged { message: message.clone(), due, tries: 1 });
         self.timers.set_if_idle(idx, Reason::Resend, due);
-        self.transmit(idx, &message, Some(id));
+        self.transmit(idx, &message);
     }
 
-    fn transmit(&mut self, idx: PeerIdx, message: &Message, id: Option<u32>) {
-        let mut body = Vec::with_capacity(256);
-        if encode(message, id, &mut body).is_err() {
+    fn transmit(&mut self, idx: PeerIdx, message: &Message) {
+        let mut bytes = Vec::with_capacity(256);
+        if message.encode(&mut bytes).is_err() {
             self.counters.messages_refused += 1;
             return;
         }
-        self.send_inner(idx, frame::message(&body));
+        self.send_inner(idx, frame::message(&bytes));
     }
 
     /// Repeats what is due.
     pub(crate) fn resend(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let mut due = Vec::new();
-        peer.outbox.retain(|id, waiting| {
+        peer.outbox.retain(|_, waiting| {
             if waiting.due > now {
                 return true;
             }
@@ -66,14 +67,14 @@ impl Control {
             }
             waiting.due = now + RESEND * (1 << waiting.tries);
             waiting.tries += 1;
-            due.push((*id, waiting.message.clone()));
+            due.push(waiting.message.clone());
             true
         });
         if let Some(next) = peer.outbox.values().map(|waiting| waiting.due).min() {
             self.timers.set(idx, Reason::Resend, next);
         }
-        for (id, message) in due {
-            self.transmit(idx, &message, Some(id));
+        for message in due {
+            self.transmit(idx, &message);
         }
     }
 
@@ -83,9 +84,14 @@ impl Control {
         if peer.stock.is_some() {
             return;
         }
-        let Some((message, id)) = frame::message_body(packet).and_then(|body| decode(body).ok()) else {
-            self.counters.messages_refused += 1;
-            return;
+        let decoded = frame::message_body(packet).ok_or(MessageError::Malformed).and_then(Message::decode);
+        let (id, body) = match decoded {
+            Ok(message) => (message.id, Some(message.body)),
+            Err(MessageError::UnknownKind { id, .. }) => (id, None),
+            Err(_) => {
+                self.counters.messages_refused += 1;
+                return;
+            }
         };
         if let Some(id) = id {
             let repeated = peer.handled.contains(&id);
@@ -95,25 +101,27 @@ impl Control {
                 }
                 peer.handled.push(id);
             }
-            self.say(idx, &Message::Ack { id });
+            self.say(idx, Body::Ack { id });
             if repeated {
                 return;
             }
         }
-        self.handle_message(now, idx, message);
+        if let Some(body) = body {
+            self.handle_message(now, idx, body);
+        }
     }
 
-    fn handle_message(&mut self, now: Instant, idx: PeerIdx, message: Message) {
+    fn handle_message(&mut self, now: Instant, idx: PeerIdx, message: Body) {
         let kind = self.peers.get(idx).map_or(PeerKind::Guest, |peer| peer.kind);
         match message {
-            Message::Ack { id } => {
+            Body::Ack { id } => {
                 if let Some(peer) = self.peers.get_mut(idx) {
                     peer.outbox.remove(&id);
                 }
             }
-            Message::Hello(hello) => self.handle_hello(now, idx, &hello),
-            Message::Items(items) => self.handle_items(now, idx, items),
-            Message::Join(request) => {
+            Body::Hello(hello) => self.handle_hello(now, idx, &hello),
+            Body::Items(items) => self.handle_items(now, idx, items),
+            Body::Join(request) | Body::Renew(request) => {
                 let Some(peer) = self.peers.get(idx) else { return };
                 let address = match peer.path {
                     Some(crate::Path::Udp(address)) => Some(address),
@@ -122,18 +130,18 @@ impl Control {
                 let from = peer.key;
                 self.out(Output::ToBroker { from, address, request });
             }
-            Message::JoinReply(reply) => self.handle_join_reply(now, idx, reply),
-            Message::Leave { .. } => {
+            Body::JoinReply(reply) => self.handle_join_reply(now, idx, reply),
+            Body::Leave(_) => {
                 if let Some(from) = self.peers.get(idx).map(|peer| peer.key) {
                     self.out(Output::LeftBroker { from });
                 }
             }
-            Message::LeaveReply => self.handle_left(now, idx),
-            Message::Probe { token, sent } => {
+            Body::LeaveReply { .. } => self.handle_left(now, idx),
+            Body::Probe { token, sent } => {
                 let seen_at = self.seen_of(idx);
-                self.say(idx, &Message::ProbeReply { token, sent, seen_at });
+                self.say(idx, Body::ProbeReply { token, sent, seen_at });
             }
-            Message::ProbeReply { token, sent, .. } => self.handle_probe_reply(now, idx, token, sent),
+            Body::ProbeReply { token, sent, .. } => self.handle_probe_reply(now, idx, token, sent),
             // Gossip beyond a guest's own chain is for members.
             other if kind == PeerKind::Node => self.handle_gossip(now, idx, other),
             _ => self.counters.messages_refused += 1,
@@ -159,7 +167,7 @@ impl Control {
             ask,
             wall: self.is_broker().then(|| self.wall(now)),
         };
-        self.say_reliably(now, idx, Message::Hello(hello));
+        self.say_reliably(now, idx, Body::Hello(hello));
     }
 
     fn seen_of(&self, idx: PeerIdx) -> Option<SocketAddr> {
