@@ -60,6 +60,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         None => build(&options.profile)?,
     };
     let readme = std::fs::read_to_string(root().join("README.md")).context("reading the README")?;
+    for name in BLOCKS {
+        readme::Block::find(&readme, name)?;
+    }
 
     let mut report = Report::new(options.json);
     let world = ln6_lab::community("demo")?;

@@ -230,8 +230,12 @@ impl<'a> Story<'a> {
             for (index, prefix) in before.iter().enumerate() {
                 let now = self.gateways[index].prefixes(pool)?;
                 ensure!(now.contains(prefix), "{} had {prefix}, has {now:?}", SITES[index].0);
-                let has = self.client(index).addresses("eth0");
-                ensure!(has.contains(&addresses[index]), "a client had {}, has {has:?}", addresses[index]);
+                // A gateway that ends deprecates its prefix, one that starts advertises it again.
+                let what = format!("{} at its client", addresses[index]);
+                wait_for(&what, HEAL, || {
+                    let has = self.client(index).addresses("eth0");
+                    if has.contains(&addresses[index]) { Ok(()) } else { Err(format!("it has {has:?}")) }
+                })?;
             }
             done("")
         })
