@@ -32,16 +32,21 @@ impl File {
         name == "tests.rs" || self.path.split('/').any(|part| part == "tests" || part == "tidy")
     }
 
-    /// The lines before the tests at the end of the file, with their numbers from 1.
-    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+    /// The lines outside `#[cfg(test)] mod … { … }`, with their numbers from 1.
+    fn code(&self) -> Vec<(usize, &str)> {
         let lines: Vec<&str> = self.text.lines().collect();
-        let tests = lines
-            .windows(2)
-            .position(|pair| {
-                pair[0].trim() == "#[cfg(test)]" && pair[1].contains("mod ") && pair[1].ends_with('{')
-            })
-            .unwrap_or(lines.len());
-        lines.into_iter().take(tests).enumerate().map(|(index, line)| (index + 1, line))
+        let mut in_tests = false;
+        let mut code = Vec::new();
+        for (index, line) in lines.iter().enumerate() {
+            let next = lines.get(index + 1).copied().unwrap_or_default();
+            in_tests |= *line == "#[cfg(test)]" && next.contains("mod ") && next.ends_with('{');
+            if !in_tests {
+                code.push((index + 1, *line));
+            }
+            // Formatted code closes a module, and nothing inside it, in the first column.
+            in_tests &= *line != "}";
+        }
+        code
     }
 }
 
@@ -82,8 +87,10 @@ fn assert_none(complaints: &[String]) {
 }
 
 #[test]
-fn code_ends_where_the_tests_begin() {
-    let file =
-        File { path: "a.rs".into(), text: "a\n#[cfg(test)]\nmod b;\nc\n#[cfg(test)]\nmod tests {\n}".into() };
-    assert_eq!(file.code().last(), Some((4, "c")));
+fn code_is_what_is_not_in_a_test_module() {
+    let text = "a\n#[cfg(test)]\nmod b;\nc\n#[cfg(test)]\nmod tests {\n    d\n}\ne";
+    let file = File { path: "a.rs".into(), text: text.into() };
+    let code: Vec<&str> = file.code().into_iter().map(|(_, line)| line).collect();
+    assert_eq!(code, ["a", "#[cfg(test)]", "mod b;", "c", "e"]);
+    assert_eq!(file.code().last().map(|(number, _)| *number), Some(9));
 }

@@ -81,7 +81,7 @@ fn pure_crates_never_reach_for_the_world() {
     let files = files();
     let mut complaints = Vec::new();
     for file in PURE.iter().flat_map(|krate| of_crate(&files, krate)).filter(|file| !file.is_test()) {
-        for (number, line) in file.code().filter(|(_, line)| !is_comment(line)) {
+        for (number, line) in file.code().into_iter().filter(|(_, line)| !is_comment(line)) {
             for word in WORLD.iter().filter(|word| line.contains(*word)) {
                 let excepted =
                     EXCEPTIONS.iter().any(|(path, excepted, _)| *path == file.path && excepted == word);

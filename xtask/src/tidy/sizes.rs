@@ -11,7 +11,7 @@ const TOO_LARGE: usize = 1000;
 fn no_file_is_a_hall() {
     let mut complaints = Vec::new();
     for file in files().iter().filter(|file| file.is_rust() && !file.is_test()) {
-        match file.code().count() {
+        match file.code().len() {
             lines if lines > TOO_LARGE => {
                 complaints.push(format!("{} has {lines} lines of code: divide it", file.path));
             }
