@@ -41,7 +41,7 @@ const WORLDLY: &[&str] = &["libc", "nix", "rustix", "getrandom", "rand", "dashma
 const SHELL: &[&str] =
     &["tokio", "mio", "socket2", "hyper", "rtnetlink", "rusqlite", "tun-tap", "async-std", "ureq", "reqwest"];
 
-/// Dependencies that are built into the crate or run by it, by kind.
+/// A dependency as the crate's own Cargo.toml names it.
 struct Edge<'a> {
     name: &'a str,
     development: bool,
@@ -49,10 +49,12 @@ struct Edge<'a> {
 
 fn edges(package: &Value) -> Vec<Edge<'_>> {
     let dependencies = package["dependencies"].as_array().unwrap();
-    let edge = |dependency: &'_ Value| dependency["kind"] == "dev";
     dependencies
         .iter()
-        .map(|dependency| Edge { name: dependency["name"].as_str().unwrap(), development: edge(dependency) })
+        .map(|dependency| Edge {
+            name: dependency["name"].as_str().unwrap(),
+            development: dependency["kind"] == "dev",
+        })
         .collect()
 }
 
