@@ -41,7 +41,7 @@ impl LanSocket {
     }
 
     /// Waits for a well-formed solicitation from a neighbour.
-    async fn solicited(&self) -> io::Result<()> {
+    pub async fn solicited(&self) -> io::Result<Solicitation> {
         let mut buffer = [0; 256];
         loop {
             let (len, from) = self.socket.recv_from(&mut buffer).await?;
@@ -49,13 +49,14 @@ impl LanSocket {
                 continue;
             }
             match Solicitation::decode(&buffer[..len]) {
-                Ok(_) => return Ok(()),
+                Ok(solicitation) => return Ok(solicitation),
                 Err(error) => tracing::trace!(%from, %error, "bad router solicitation"),
             }
         }
     }
 
-    async fn send(&self, message: &[u8]) -> io::Result<()> {
+    /// Sends a message to all nodes of the link.
+    pub async fn send(&self, message: &[u8]) -> io::Result<()> {
         let all = SocketAddrV6::new(ALL_NODES, 0, 0, self.index);
         self.socket.send_to(message, SocketAddr::V6(all)).await.map(drop)
     }
@@ -112,7 +113,7 @@ async fn serve<C: Clock>(
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             heard = socket.solicited() => match heard {
-                Ok(()) => advertiser.handle_solicitation(clock()),
+                Ok(_) => advertiser.handle_solicitation(clock()),
                 Err(error) => {
                     // The interface is going; whoever watches links ends us.
                     tracing::debug!(%error, "no router solicitations");

@@ -13,10 +13,11 @@ pub mod lan;
 pub mod monitor;
 pub mod ndp;
 pub mod netlink;
-pub mod plan;
 pub mod reconcile;
 pub mod sysctl;
 pub mod uplink;
 
 #[cfg(test)]
 mod fake;
+
+pub use ln6_overlay_core::host_plan as plan;
