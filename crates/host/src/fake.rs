@@ -20,7 +20,16 @@ pub(crate) struct FakeKernel {
 impl FakeKernel {
     pub(crate) fn link(index: u32, name: &str) -> Link {
         let mac = Some([2, 0, 0, 0, 0, index as u8]);
-        Link { index, name: name.into(), up: true, running: true, loopback: false, mtu: 1500, mac }
+        Link {
+            index,
+            name: name.into(),
+            up: true,
+            running: true,
+            loopback: false,
+            mtu: 1500,
+            queue: 500,
+            mac,
+        }
     }
 
     fn is(seen: &Address, own: &OwnAddress) -> bool {
@@ -29,13 +38,18 @@ impl FakeKernel {
 
     pub(crate) fn run(&mut self, step: Step) -> Result<(), KernelError> {
         match step {
-            Step::SetLink { index, mtu } => {
+            Step::SetLink { index, shape } => {
                 for link in self.links.iter_mut().filter(|link| link.index == index) {
-                    (link.up, link.mtu) = (true, mtu);
+                    (link.up, link.mtu, link.queue) = (true, shape.mtu, shape.queue);
                 }
             }
             Step::PutAddress { address, deprecated } => {
-                let kept = self.addresses.iter_mut().find(|seen| Self::is(seen, &address));
+                // As Linux: an address that is there keeps its prefix length.
+                let there = IpAddr::V6(address.address);
+                let kept = self
+                    .addresses
+                    .iter_mut()
+                    .find(|seen| seen.index == address.index && seen.address == there);
                 match kept {
                     Some(seen) => seen.deprecated = deprecated,
                     None => self.addresses.push(Address {

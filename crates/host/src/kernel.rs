@@ -29,6 +29,8 @@ pub struct Link {
     pub loopback: bool,
     /// MTU in octets.
     pub mtu: u32,
+    /// Length of the transmit queue in packets.
+    pub queue: u32,
     /// Ethernet address, where it has one.
     pub mac: Option<[u8; 6]>,
 }
@@ -132,15 +134,24 @@ impl fmt::Display for OwnAddress {
     }
 }
 
+/// How the TUN device should be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TunShape {
+    /// MTU in octets.
+    pub mtu: u32,
+    /// Length of the transmit queue in packets; what does not fit is dropped by the kernel.
+    pub queue: u32,
+}
+
 /// One change of the kernel's state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Switch an interface on and give it an MTU.
+    /// Switch an interface on and shape it.
     SetLink {
         /// The interface.
         index: u32,
-        /// MTU in octets.
-        mtu: u32,
+        /// Its shape.
+        shape: TunShape,
     },
     /// Add an address, or change whether it is deprecated; never takes it away in between.
     PutAddress {
@@ -162,7 +173,7 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::SetLink { index, mtu } => write!(f, "switch on interface {index} with MTU {mtu}"),
+            Step::SetLink { index, shape } => write!(f, "switch on interface {index} with MTU {}", shape.mtu),
             Step::PutAddress { address, deprecated: false } => write!(f, "put {address}"),
             Step::PutAddress { address, deprecated: true } => write!(f, "put deprecated {address}"),
             Step::AddRoute(route) => write!(f, "add {route}"),

@@ -131,8 +131,10 @@ impl Kernel for Netlink {
 
     async fn execute(&mut self, step: Step) -> Result<(), KernelError> {
         let result = match &step {
-            Step::SetLink { index, mtu } => {
-                let message = LinkUnspec::new_with_index(*index).up().mtu(*mtu).build();
+            Step::SetLink { index, shape } => {
+                let queue = LinkAttribute::TxQueueLen(shape.queue);
+                let link = LinkUnspec::new_with_index(*index).up().mtu(shape.mtu);
+                let message = link.append_extra_attribute(queue).build();
                 self.handle.link().change(message).execute().await
             }
             Step::PutAddress { address, deprecated } => self.put_address(address, *deprecated).await,
@@ -183,11 +185,12 @@ fn judge(step: Step, error: &rtnetlink::Error) -> Result<(), KernelError> {
 
 fn read_link(message: &LinkMessage) -> Option<Link> {
     let flags = message.header.flags;
-    let (mut name, mut mtu, mut mac) = (None, 0, None);
+    let (mut name, mut mtu, mut queue, mut mac) = (None, 0, 0, None);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::Mtu(octets) => mtu = *octets,
+            LinkAttribute::TxQueueLen(packets) => queue = *packets,
             LinkAttribute::Address(octets) => mac = octets.as_slice().try_into().ok(),
             _ => {}
         }
@@ -199,6 +202,7 @@ fn read_link(message: &LinkMessage) -> Option<Link> {
         running: flags.contains(LinkFlags::LowerUp),
         loopback: flags.contains(LinkFlags::Loopback),
         mtu,
+        queue,
         mac,
     })
 }

@@ -3,7 +3,7 @@
 
 use crate::finding::{Finding, Severity};
 use crate::interface::InterfaceName;
-use crate::kernel::{Address, Kernel, KernelError, KernelRoute, KernelVia, Link, OwnAddress, Step};
+use crate::kernel::{Address, Kernel, KernelError, KernelRoute, KernelVia, Link, OwnAddress, Step, TunShape};
 use crate::plan::{HostPlan, HostVia};
 use core::net::IpAddr;
 use ln6_types::Prefix;
@@ -28,25 +28,27 @@ impl Observed {
     }
 }
 
-/// The changes that make `observed` match `plan`, in order. `tun_mtu` = `None` leaves the TUN device's link alone.
+/// The changes that make `observed` match `plan`, in order. `shape` = `None` leaves the TUN device's link alone.
 ///
 /// What cannot be made true (an interface is missing) is left out; [`obstacles`] names it.
-pub fn plan_steps(plan: &HostPlan, tun_mtu: Option<u32>, observed: &Observed) -> Vec<Step> {
+pub fn plan_steps(plan: &HostPlan, shape: Option<TunShape>, observed: &Observed) -> Vec<Step> {
     let mut steps = Vec::new();
-    steps.extend(link_step(tun_mtu, observed));
-    let (put, drop) = address_steps(plan, observed);
+    steps.extend(link_step(shape, observed));
+    let addresses = address_steps(plan, observed);
     let (routes, stale) = route_steps(plan, observed);
-    steps.extend(put);
+    steps.extend(addresses.before);
+    steps.extend(addresses.put);
     steps.extend(routes);
     steps.extend(stale);
-    steps.extend(drop);
+    steps.extend(addresses.after);
     steps
 }
 
-fn link_step(mtu: Option<u32>, observed: &Observed) -> Option<Step> {
-    let (mtu, index) = (mtu?, observed.tun?);
+fn link_step(shape: Option<TunShape>, observed: &Observed) -> Option<Step> {
+    let (shape, index) = (shape?, observed.tun?);
     let link = observed.links.iter().find(|link| link.index == index)?;
-    (!link.up || link.mtu != mtu).then_some(Step::SetLink { index, mtu })
+    let right = link.up && link.mtu == shape.mtu && link.queue == shape.queue;
+    (!right).then_some(Step::SetLink { index, shape })
 }
 
 /// Wanted addresses, each with whether it is deprecated.
@@ -64,31 +66,44 @@ fn wanted_addresses(plan: &HostPlan, observed: &Observed) -> BTreeMap<OwnAddress
         wanted.extend(lan.deprecated.iter().map(|prefix| (own(prefix), true)));
         wanted.extend(lan.prefixes.iter().map(|prefix| (own(prefix), false)));
     }
+    // Of the same address with two lengths, the longer stays.
+    let shadowed = |one: &OwnAddress, all: &BTreeMap<OwnAddress, bool>| {
+        all.keys().any(|o| o.index == one.index && o.address == one.address && o.len > one.len)
+    };
+    let all = wanted.clone();
+    wanted.retain(|one, _| !shadowed(one, &all));
     wanted
 }
 
-fn address_steps(plan: &HostPlan, observed: &Observed) -> (Vec<Step>, Vec<Step>) {
+/// Address changes: what has to go first, what is put, what goes last.
+#[derive(Default)]
+struct AddressSteps {
+    before: Vec<Step>,
+    put: Vec<Step>,
+    after: Vec<Step>,
+}
+
+fn address_steps(plan: &HostPlan, observed: &Observed) -> AddressSteps {
     let wanted = wanted_addresses(plan, observed);
     let mut put = wanted.clone();
-    let mut drop = Vec::new();
+    let mut steps = AddressSteps::default();
     for seen in &observed.addresses {
         let IpAddr::V6(address) = seen.address else { continue };
         let own = OwnAddress { index: seen.index, address, len: seen.len };
+        // An interface has an address once, whatever its prefix length.
+        let same = |other: &OwnAddress| other.index == seen.index && other.address == address;
         match wanted.get(&own) {
-            // Somebody else gave the interface the address that we want: good enough, and not ours to take away.
-            Some(_) if !seen.ours => drop_key(&mut put, &own),
-            Some(&deprecated) if deprecated == seen.deprecated => drop_key(&mut put, &own),
+            // Somebody else gave the interface the address that we want: good enough, and not ours to change.
+            _ if !seen.ours => put.retain(|other, _| !same(other)),
+            Some(&deprecated) if deprecated == seen.deprecated => drop(put.remove(&own)),
             Some(_) => {}
-            None if seen.ours => drop.push(Step::DeleteAddress(own)),
-            None => {}
+            None if wanted.keys().any(same) => steps.before.push(Step::DeleteAddress(own)),
+            None => steps.after.push(Step::DeleteAddress(own)),
         }
     }
     let put = put.into_iter().map(|(address, deprecated)| Step::PutAddress { address, deprecated });
-    (put.collect(), drop)
-}
-
-fn drop_key(map: &mut BTreeMap<OwnAddress, bool>, key: &OwnAddress) {
-    map.remove(key);
+    steps.put = put.collect();
+    steps
 }
 
 type RouteKey = (Prefix, Prefix, u32);
@@ -178,20 +193,20 @@ pub struct Report {
 pub struct Reconciler<K> {
     kernel: K,
     tun: InterfaceName,
-    tun_mtu: Option<u32>,
+    shape: Option<TunShape>,
     /// Kernels before 5.18 do not say whose an address is.
     remembered: BTreeSet<OwnAddress>,
 }
 
 impl<K: Kernel> Reconciler<K> {
-    /// A reconciler for the TUN device `tun`; `tun_mtu` = `None` leaves its link alone.
-    pub fn new(kernel: K, tun: InterfaceName, tun_mtu: Option<u32>) -> Self {
-        Reconciler { kernel, tun, tun_mtu, remembered: BTreeSet::new() }
+    /// A reconciler for the TUN device `tun`; `shape` = `None` leaves its link alone.
+    pub fn new(kernel: K, tun: InterfaceName, shape: Option<TunShape>) -> Self {
+        Reconciler { kernel, tun, shape, remembered: BTreeSet::new() }
     }
 
-    /// Changes the MTU that the next application sets, in octets.
-    pub fn set_tun_mtu(&mut self, mtu: u32) {
-        self.tun_mtu = Some(mtu);
+    /// Changes the shape of the TUN device that the next application sets.
+    pub fn set_shape(&mut self, shape: TunShape) {
+        self.shape = Some(shape);
     }
 
     /// The addresses that we added and did not remove; worth keeping over a crash on kernels before 5.18.
@@ -228,7 +243,7 @@ impl<K: Kernel> Reconciler<K> {
     /// and does not stop the others. The first application also clears what a killed run left behind.
     pub async fn apply(&mut self, plan: &HostPlan) -> Result<Report, KernelError> {
         let observed = self.observe().await?;
-        let steps = plan_steps(plan, self.tun_mtu, &observed);
+        let steps = plan_steps(plan, self.shape, &observed);
         let mut report = Report { findings: obstacles(plan, &observed), ..Report::default() };
         for step in steps {
             self.execute(step, &mut report).await;
@@ -257,7 +272,7 @@ impl<K: Kernel> Reconciler<K> {
 
     /// Takes away everything of ours; the link of the TUN device is left alone.
     pub async fn remove_all(&mut self) -> Result<Report, KernelError> {
-        self.tun_mtu = None;
+        self.shape = None;
         self.apply(&HostPlan::default()).await
     }
 }
@@ -272,6 +287,7 @@ mod tests {
 
     const TUN: u32 = 7;
     const LAN: u32 = 3;
+    const SHAPE: TunShape = TunShape { mtu: 1420, queue: 1000 };
 
     fn p(text: &str) -> Prefix {
         text.parse().expect("prefix")
@@ -287,7 +303,7 @@ mod tests {
     }
 
     fn reconciler(kernel: FakeKernel) -> Reconciler<FakeKernel> {
-        Reconciler::new(kernel, "ln6".parse().expect("name"), Some(1420))
+        Reconciler::new(kernel, "ln6".parse().expect("name"), Some(SHAPE))
     }
 
     fn lan_prefix(text: &str) -> LanPrefix {
@@ -416,12 +432,14 @@ mod tests {
             temporary: false,
         };
         kernel.addresses.push(foreign);
+        let wider = Address { address: IpAddr::V6(a("fd00::1")), index: TUN, len: 48, ..foreign };
+        kernel.addresses.push(wider);
         kernel.foreign_keys.push(KernelRoute::of(&plan().routes[1], KernelVia::Other));
         let mut r = reconciler(kernel);
         let report = block_on(r.apply(&plan())).expect("apply");
         assert_eq!(report.failures.iter().map(KernelError::code).collect::<Vec<_>>(), ["kernel_state_taken"]);
         block_on(r.remove_all()).expect("remove");
-        assert_eq!(r.kernel().addresses, vec![foreign]);
+        assert_eq!(r.kernel().addresses, vec![foreign, wider]);
         assert_eq!(r.kernel().foreign_keys.len(), 1);
     }
 
@@ -496,7 +514,7 @@ mod tests {
                 let report = block_on(r.apply(&plan)).expect("apply");
                 prop_assert_eq!(report.failures, vec![]);
                 let observed = block_on(r.observe()).expect("observe");
-                prop_assert_eq!(plan_steps(&plan, Some(1420), &observed), vec![]);
+                prop_assert_eq!(plan_steps(&plan, Some(SHAPE), &observed), vec![]);
                 let wanted: BTreeSet<KernelRoute> = wanted_routes(&plan, Some(TUN)).into_values().collect();
                 let held: BTreeSet<KernelRoute> = observed.routes.iter().copied().collect();
                 prop_assert_eq!(held, wanted);

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use core::time::Duration;
 use ln6_host::firewall::Firewall;
 use ln6_host::interface::InterfaceName;
-use ln6_host::kernel::{Kernel as _, PROTOCOL};
+use ln6_host::kernel::{Kernel as _, PROTOCOL, TunShape};
 use ln6_host::lan::{LanSocket, Lans};
 use ln6_host::monitor::{HostChange, Monitor};
 use ln6_host::netlink::Netlink;
@@ -63,7 +63,11 @@ fn clock() -> Instant {
 }
 
 fn reconciler() -> Reconciler<Netlink> {
-    Reconciler::new(Netlink::open_default().expect("netlink"), name("ln6"), Some(1420))
+    Reconciler::new(
+        Netlink::open_default().expect("netlink"),
+        name("ln6"),
+        Some(TunShape { mtu: 1420, queue: 1000 }),
+    )
 }
 
 /// A gateway whose tunnel is a cable to `inet`, and whose LAN is a cable to `client`.
@@ -142,6 +146,7 @@ fn routes_with_from_and_unreachable_come_and_go_and_foreign_ones_stay() {
     assert!(listed.contains("default from 2001:db8:1::/48 dev ln6 metric 512"), "{listed}");
     assert!(listed.contains("unreachable 2001:db8:1::/48 dev lo metric 4096"), "{listed}");
     assert!(gw.run(&["ip", "link", "show", "ln6"]).expect("link").contains("mtu 1420"));
+    assert!(gw.run(&["ip", "link", "show", "ln6"]).expect("link").contains("qlen 1000"));
     let addresses = gw.run(&["ip", "-6", "addr"]).expect("addresses");
     assert!(addresses.contains("fd00:6::7/128") && addresses.contains("2001:db8:1::1/64"), "{addresses}");
     foreign();
@@ -155,6 +160,7 @@ fn routes_with_from_and_unreachable_come_and_go_and_foreign_ones_stay() {
             less.routes[0].via = HostVia::Unreachable;
             less.lans = vec![lan(&["2001:db8:1:5::/64"], &["2001:db8:1::/64"])];
             assert_eq!(r.apply(&less).await.expect("apply").failures, vec![]);
+            assert_eq!(r.apply(&less).await.expect("apply").done, 0);
         });
     });
     let listed = ours();
