@@ -28,7 +28,7 @@ pub use output::{Command, HostChange, Notice, Output, Refusal, StoreId, To};
 pub use secrets::Secrets;
 pub use timers::Reason;
 
-use crate::control::babel::rights;
+use crate::control::babel::{Rights, rights};
 use crate::control::gossip::Gossip;
 use crate::control::membership::Membership;
 use crate::control::message::Item;
@@ -157,11 +157,8 @@ impl Control {
         let time_floor = saved.time_floor;
         let wall = wall.max(time_floor);
         let mut jitter = Jitter::new(config.seed);
-        let routing = Router::new(ln6_routing::Config {
-            seqno: saved.seqno_ceiling.wrapping_add(1),
-            seed: jitter.next(),
-            ..ln6_routing::Config::new(router)
-        });
+        let seqno = saved.seqno_ceiling.wrapping_add(1);
+        let routing = Router::new(ln6_routing::Config::new(router, seqno, jitter.next()));
         let cookies = CookieChecker::new(&key, now, draw(&mut *secrets));
         let standing = match (&saved.refusal, &config.wish) {
             (Some((code, text)), Some(_)) => Standing::Refused { code: code.clone(), text: text.clone() },
@@ -196,8 +193,8 @@ impl Control {
             cookies,
             peers: Peers::default(),
             timers: Timers::default(),
-            membership: Membership::new(config.network),
-            gossip: Gossip::new(jitter.next()),
+            membership: Membership::new(config.network, ula),
+            gossip: Gossip::new(now, jitter.next()),
             routing,
             standing,
             refusal: saved.refusal,
@@ -250,12 +247,8 @@ impl Control {
         stock: Vec<StockPeer>,
     ) {
         let wall = self.wall(now);
-        for item in items {
-            // What was accepted once may have expired since: then it is refused here and not kept.
-            if self.membership.offer(&item, self.key, true, wall).is_ok() {
-                self.gossip.learnt(now, None, &item);
-            }
-        }
+        // What was accepted once may have ended since: then it is refused here and not kept.
+        self.membership.import(&items, wall);
         for bootstrap in self.brokers.clone() {
             self.add_addresses(bootstrap.key, &bootstrap.endpoints);
         }
@@ -316,14 +309,13 @@ impl Control {
             Event::Confirmed(index) => self.handle_confirmed(now, index),
             Event::Moved { peer, from } => self.handle_moved(now, peer, from),
             Event::Seen(peer, seen) => self.handle_seen(now, peer, seen),
-            Event::Worn(index) => {
-                if let Some(peer) = self.peers.by_index(index) {
-                    self.initiate(now, peer);
-                }
-            }
+            Event::Worn(peer) => self.initiate(now, peer),
             Event::Stranger { from } => self.handle_stranger(now, from),
             // Babel finds out by itself; a relayed session is moved when it does.
             Event::NoRelay { .. } => {}
+            Event::Elsewhere { worker, from, datagram } => {
+                self.out(Output::Update(To::Worker(worker), Update::Datagram(from, datagram)));
+            }
             Event::Retired(table) => drop(table),
         }
         self.settle(now);
@@ -396,8 +388,9 @@ impl Control {
             self.routing.handle_timeout(now, rights!(self, now));
         }
         if self.gossip.poll_timeout().is_some_and(|at| at <= now) {
-            self.gossip.handle_timeout(now, &self.membership);
-            self.drain_gossip();
+            let mut out = Vec::new();
+            self.gossip.handle_timeout(now, &self.membership, &mut out);
+            self.pass_on(out);
         }
         if self.cookies.until() <= now {
             self.cookies = self.cookies.rotate(now, draw(&mut *self.secrets));

@@ -67,7 +67,7 @@ impl Control {
                 cost: CostModel::Wired,
                 rtt: true,
                 split_horizon: true,
-                mtu: 1280 - (IP_HEADER + UDP_HEADER) as u16,
+                mtu: 1280,
                 our: self.router.link_local(),
             };
             self.routing.link_up(now, LinkId(idx.0), shape);
@@ -123,6 +123,10 @@ impl Control {
                     self.table_changed = true;
                 }
                 Action::SeqnoUsed(seqno) => self.seqno_used(seqno),
+                // Within the network nothing follows a shorter prefix in any case (see `table`).
+                Action::Release { .. } => {}
+                // Whoever advertises the route is a neighbour: gossip with it has begun already.
+                Action::Held { .. } => {}
             }
         }
     }

@@ -5,11 +5,11 @@
 //! by a hash of the pair (so that the load spreads and the choice is stable).
 
 use crate::control::Control;
-use crate::control::membership::CertificateStatus;
 use crate::control::timers::Reason;
 use crate::{Path, PeerIdx};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use ln6_crypto::NodeRecord;
 use ln6_types::{Instant, PublicKey, RouterId};
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ const CANDIDATES: usize = 10;
 
 impl Control {
     /// All paths worth an initiation, the present one first.
-    pub(crate) fn paths_to(&self, idx: PeerIdx) -> Vec<Path> {
+    pub(crate) fn paths_to(&self, now: Instant, idx: PeerIdx) -> Vec<Path> {
         let Some(peer) = self.peers.get(idx) else { return Vec::new() };
         let mut paths: Vec<Path> = peer.path.into_iter().collect();
         if let Some(stock) = &peer.stock {
@@ -44,7 +44,7 @@ impl Control {
         for &address in &peer.known {
             add(Path::Udp(address));
         }
-        for endpoint in self.membership.record(&peer.key).into_iter().flat_map(|record| &record.endpoints) {
+        for endpoint in self.record(now, &peer.key).into_iter().flat_map(|record| &record.endpoints) {
             if self.is_candidate(endpoint.addr) {
                 add(Path::Udp(endpoint.addr));
             }
@@ -53,6 +53,11 @@ impl Control {
             add(Path::Through(via));
         }
         paths
+    }
+
+    /// What a node says of itself now.
+    pub(crate) fn record(&self, now: Instant, key: &PublicKey) -> Option<&NodeRecord> {
+        self.membership.record(key, self.wall(now))
     }
 
     /// The neighbour through which `router` is reached, if Babel knows one with a direct session.
@@ -109,10 +114,11 @@ impl Control {
             .filter(|key| *key != self.key)
             .map(|key| self.peers.intern(key))
             .collect();
-        if self.membership.status(&self.key, wall).is_in_force() {
+        if self.membership.status(&self.key, wall).holds() {
             let others = self.reachable_members(now);
             chosen.extend(self.ring_successor(&others));
-            chosen.extend(self.transits(&others, &chosen));
+            let transits = self.transits(now, &others, &chosen);
+            chosen.extend(transits);
         }
         chosen
     }
@@ -126,7 +132,7 @@ impl Control {
             .filter(|idx| {
                 let Some(peer) = self.peers.get(*idx) else { return false };
                 let addressed = !peer.known.is_empty()
-                    || self.membership.record(&peer.key).is_some_and(|record| !record.endpoints.is_empty());
+                    || self.record(now, &peer.key).is_some_and(|record| !record.endpoints.is_empty());
                 peer.direct() || addressed && peer.failures < 2
             })
             .collect()
@@ -138,13 +144,13 @@ impl Control {
         after.or_else(|| others.iter().min_by_key(|idx| router(idx))).copied()
     }
 
-    fn transits(&self, others: &[PeerIdx], chosen: &BTreeSet<PeerIdx>) -> Vec<PeerIdx> {
+    fn transits(&self, now: Instant, others: &[PeerIdx], chosen: &BTreeSet<PeerIdx>) -> Vec<PeerIdx> {
         let mut ranked: Vec<(u64, PeerIdx)> = others
             .iter()
             .filter(|idx| !chosen.contains(idx))
             .filter_map(|idx| {
                 let peer = self.peers.get(*idx)?;
-                let record = self.membership.record(&peer.key)?;
+                let record = self.record(now, &peer.key)?;
                 (record.transit && record.reachable).then(|| (pair_rank(self.router, peer.router), *idx))
             })
             .collect();
@@ -182,16 +188,4 @@ fn pair_rank(a: RouterId, b: RouterId) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// What a certificate's standing means for connections.
-pub(crate) trait InForce {
-    /// Live, or within the grace time.
-    fn is_in_force(&self) -> bool;
-}
-
-impl InForce for CertificateStatus {
-    fn is_in_force(&self) -> bool {
-        matches!(self, CertificateStatus::Live | CertificateStatus::InGrace)
-    }
 }

@@ -1,10 +1,9 @@
 //! This node's own standing: asking for a delegation, holding it, renewing it, and telling others where it can be reached.
 
 use crate::PeerIdx;
-use crate::control::babel::{net_of, rights};
-use crate::control::connect::InForce;
-use crate::control::membership::CertificateStatus;
-use crate::control::message::{Body, Item, ItemKind, JoinReply, JoinRequest, Leave, join_proof, leave_proof};
+use crate::control::babel::{Rights, net_of, rights};
+use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
+use crate::control::message::{Body, Item, Message, ItemKind, JoinReply, JoinRequest, Leave, join_proof, leave_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
 use crate::control::{Control, secrets};
@@ -12,7 +11,7 @@ use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_crypto::{Endpoint, EndpointKind, NodeRecord, Signed};
-use ln6_types::{Instant, Prefix, PublicKey};
+use ln6_types::{Instant, Prefix, PublicKey, UnixTime};
 use std::collections::BTreeSet;
 
 /// How often an unanswered or waiting request is repeated.
@@ -26,6 +25,27 @@ impl Control {
     /// The brokers' peer numbers.
     pub(crate) fn broker_peers(&self) -> Vec<PeerIdx> {
         self.brokers.iter().filter_map(|broker| self.peers.by_key(&broker.key)).collect()
+    }
+
+    /// Whether a live certificate of `key` makes it an exit.
+    pub(crate) fn is_exit_key(&self, key: &PublicKey, wall: UnixTime) -> bool {
+        self.membership.live_all(key, wall).any(|certificate| certificate.roles.exit)
+    }
+
+    /// Whether a live certificate of `key` makes it a broker.
+    pub(crate) fn is_broker_key(&self, key: &PublicKey, wall: UnixTime) -> bool {
+        self.membership.live_all(key, wall).any(|certificate| certificate.roles.broker)
+    }
+
+    /// The network's pools: what any live certificate may delegate, without parts of others.
+    fn all_pools(&self, wall: UnixTime) -> Vec<Prefix> {
+        let members = self.membership.members(wall);
+        let mut all: Vec<Prefix> = members
+            .flat_map(|key| self.membership.live_all(&key, wall).flat_map(|c| c.delegate.clone()).collect::<Vec<_>>())
+            .collect();
+        all.sort_unstable();
+        all.dedup_by(|part, whole| whole.covers(*part));
+        all
     }
 
     pub(crate) fn is_broker(&self) -> bool {
@@ -120,35 +140,54 @@ impl Control {
     }
 
     /// Certificates, revocations, heads and records that somebody sent.
-    pub(crate) fn handle_items(&mut self, now: Instant, idx: PeerIdx, items: Vec<Item>) {
-        let wall = self.wall(now);
+    pub(crate) fn handle_items(&mut self, now: Instant, idx: PeerIdx, mut items: Vec<Item>) {
         let Some(peer) = self.peers.get(idx) else { return };
-        let (from, member) = (peer.key, peer.kind == PeerKind::Node);
-        let broker = self.brokers.iter().any(|broker| broker.key == from);
-        for item in items {
-            match self.membership.offer(&item, from, member || broker, wall) {
-                Ok(accepted) if accepted.is_new() => {
-                    self.gossip.learnt(now, Some(idx), &item);
-                    self.persist_soon(now, Duration::from_secs(2));
-                }
-                Ok(_) => {}
-                Err(refused) => {
-                    *self.refusals.entry(refused.code()).or_default() += 1;
-                    if refused.is_fault() {
-                        self.reject_from(idx, &refused.to_string());
-                    }
-                }
-            }
+        let trusted = peer.kind == PeerKind::Node || self.brokers.iter().any(|broker| broker.key == peer.key);
+        if !trusted {
+            // A guest may show its own chain, nothing else.
+            items.retain(|item| item.kind == ItemKind::Certificate);
         }
-        self.drain_gossip();
+        self.handle_gossip(now, idx, &Body::Items(items));
+    }
+
+    /// Gossip of a member, or the chain of a guest.
+    pub(crate) fn handle_gossip(&mut self, now: Instant, idx: PeerIdx, body: &Body) {
+        let wall = self.wall(now);
+        let mut out = Vec::new();
+        let heard = self.gossip.handle_message(now, wall, idx, body, &mut self.membership, &mut out);
+        if !heard.new.is_empty() {
+            self.persist_soon(now, Duration::from_secs(2));
+        }
+        for (_, refused) in heard.refused {
+            self.refuse_item(idx, refused);
+        }
+        self.pass_on(out);
+    }
+
+    pub(crate) fn pass_on(&mut self, messages: Vec<(PeerIdx, Message)>) {
+        for (idx, message) in messages {
+            self.say(idx, message.body);
+        }
+    }
+
+    /// What is merely old is no fault; everything else an operator should see.
+    fn refuse_item(&mut self, idx: PeerIdx, refused: RefusedItem) {
+        *self.refusals.entry(refused.code()).or_default() += 1;
+        if !matches!(refused, RefusedItem::Superseded | RefusedItem::Stale) {
+            self.reject_from(idx, &refused.to_string());
+        }
     }
 
     /// Items made on this machine.
     pub(crate) fn publish_items(&mut self, now: Instant, items: Vec<Item>) {
         let wall = self.wall(now);
+        let mut new = Vec::new();
         for item in items {
-            match self.membership.offer(&item, self.key, true, wall) {
-                Ok(accepted) if accepted.is_new() => self.gossip.learnt(now, None, &item),
+            match self.membership.offer(&item, PeerIdx::SELF, wall) {
+                Ok(Accepted::New { released }) => {
+                    new.push(item.id());
+                    new.extend(released);
+                }
                 Ok(_) => {}
                 Err(refused) => {
                     let why = refused.to_string();
@@ -156,28 +195,41 @@ impl Control {
                 }
             }
         }
+        let mut out = Vec::new();
+        self.gossip.announce(now, &new, &self.membership, &mut out);
+        self.pass_on(out);
         self.persist_soon(now, Duration::ZERO);
-        self.drain_gossip();
     }
 
-    pub(crate) fn handle_gossip(&mut self, now: Instant, idx: PeerIdx, message: Body) {
-        self.gossip.handle(now, idx, message, &self.membership);
-        self.drain_gossip();
-    }
-
-    pub(crate) fn drain_gossip(&mut self) {
-        while let Some((idx, message)) = self.gossip.poll_message() {
-            self.say(idx, message);
+    /// Gossip with a member begins.
+    pub(crate) fn gossip_with(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.kind == PeerKind::Node && !peer.gossips {
+            peer.gossips = true;
+            self.gossip.neighbour_up(now, idx);
+            let mut out = Vec::new();
+            self.gossip.handle_timeout(now, &self.membership, &mut out);
+            self.pass_on(out);
         }
+    }
+
+    /// Gossip with a peer ends.
+    pub(crate) fn gossip_without(&mut self, idx: PeerIdx) {
+        if let Some(peer) = self.peers.get_mut(idx) {
+            peer.gossips = false;
+        }
+        self.gossip.neighbour_down(idx);
     }
 
     /// Sends the certificates that prove who this node is.
     pub(crate) fn say_chain(&mut self, now: Instant, idx: PeerIdx) {
         let chain = self.membership.chain(&self.key, self.wall(now));
-        if !chain.is_empty() {
-            for item in chain {
-                self.say_reliably(now, idx, Body::Items(vec![item]));
-            }
+        let items = chain.iter().map(|certificate| Item {
+            kind: ItemKind::Certificate,
+            bytes: certificate.bytes().clone(),
+        });
+        for item in items.collect::<Vec<_>>() {
+            self.say_reliably(now, idx, Body::Items(vec![item]));
         }
     }
 
@@ -192,7 +244,7 @@ impl Control {
         self.rights_until = self.membership.next_change(wall);
         self.table_changed = true;
         self.plan_changed = true;
-        self.pools = self.membership.pools(wall);
+        self.pools = self.all_pools(wall);
         self.inside = self.pools.iter().copied().chain([self.ula.prefix()]).collect();
         self.settle_own(now);
         for idx in self.peers.ids() {
@@ -208,18 +260,17 @@ impl Control {
         if peer.stock.is_some() {
             return;
         }
-        let in_force = self.membership.status(&peer.key, wall).is_in_force();
+        let in_force = self.membership.status(&peer.key, wall).holds();
         let kind = if in_force { PeerKind::Node } else { PeerKind::Guest };
         if peer.kind == kind {
             return;
         }
         peer.kind = kind;
         self.peers.changed.insert(idx);
-        if kind == PeerKind::Node && self.peers.get(idx).is_some_and(|peer| peer.said_hello) {
-            self.gossip.neighbour_up(now, idx);
-        }
         if kind == PeerKind::Guest {
-            self.gossip.neighbour_down(idx);
+            self.gossip_without(idx);
+        } else if self.peers.get(idx).is_some_and(|peer| peer.connected()) {
+            self.gossip_with(now, idx);
         }
         self.settle_link(now, idx);
     }
@@ -251,14 +302,14 @@ impl Control {
         }
         self.settle_exit(now);
         self.settle_origins(now);
-        if status.is_in_force() {
+        if status.holds() {
             self.publish_record(now);
         }
     }
 
     /// Whether this node is an exit now: by certificate, by configuration, and with an uplink that works.
     pub(crate) fn settle_exit(&mut self, now: Instant) {
-        let allowed = self.exit && self.membership.is_exit(&self.key, self.wall(now));
+        let allowed = self.exit && self.is_exit_key(&self.key, self.wall(now));
         let is_exit = allowed && self.host.uplink6;
         if is_exit != self.is_exit_now {
             self.is_exit_now = is_exit;
@@ -271,7 +322,7 @@ impl Control {
     /// Makes Babel announce exactly what this node may and can.
     pub(crate) fn settle_origins(&mut self, now: Instant) {
         let mut wanted = BTreeSet::new();
-        if self.membership.status(&self.key, self.wall(now)).is_in_force() {
+        if self.membership.status(&self.key, self.wall(now)).holds() {
             wanted.insert((Prefix::host(self.node_address), Prefix::ALL));
             wanted.extend(self.held.iter().map(|prefix| (*prefix, Prefix::ALL)));
             if self.is_exit_now {
@@ -324,7 +375,7 @@ impl Control {
 
     pub(crate) fn publish_record(&mut self, now: Instant) {
         let wall = self.wall(now);
-        if !self.membership.status(&self.key, wall).is_in_force() {
+        if !self.membership.status(&self.key, wall).holds() {
             return;
         }
         let endpoints = self.endpoints();

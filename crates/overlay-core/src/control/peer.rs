@@ -91,6 +91,8 @@ pub(crate) struct Peer {
 
     pub(crate) meta: Meta,
     pub(crate) said_hello: bool,
+    /// Gossip runs with it.
+    pub(crate) gossips: bool,
     pub(crate) version: u16,
     pub(crate) transit: bool,
     pub(crate) next_id: u32,
@@ -124,6 +126,7 @@ impl Peer {
             failures: 0,
             meta: Meta::default(),
             said_hello: false,
+            gossips: false,
             version: 0,
             transit: true,
             next_id: 1,

@@ -46,7 +46,7 @@ impl Control {
             return;
         }
         let since = peer.pending.as_ref().map_or(now, |pending| pending.since);
-        let paths = self.paths_to(idx);
+        let paths = self.paths_to(now, idx);
         if paths.is_empty() {
             self.give_up(now, idx);
             return;

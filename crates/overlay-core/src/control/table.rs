@@ -77,7 +77,7 @@ impl Control {
             if peer.direct() {
                 routes.insert((address, Prefix::ALL), Target::Peer(idx));
             }
-            if self.membership.is_exit(&key, wall) {
+            if self.is_exit_key(&key, wall) {
                 exits.push(idx);
             }
         }

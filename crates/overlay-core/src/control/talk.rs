@@ -143,7 +143,7 @@ impl Control {
             }
             Body::ProbeReply { token, sent, .. } => self.handle_probe_reply(now, idx, token, sent),
             // Gossip beyond a guest's own chain is for members.
-            other if kind == PeerKind::Node => self.handle_gossip(now, idx, other),
+            other if kind == PeerKind::Node => self.handle_gossip(now, idx, &other),
             _ => self.counters.messages_refused += 1,
         }
     }
@@ -186,7 +186,7 @@ impl Control {
         peer.version = hello.version;
         peer.transit = hello.transit;
         peer.meta.theirs = hello.meta;
-        let (key, kind) = (peer.key, peer.kind);
+        let key = peer.key;
         if hello.ask {
             self.say_hello(now, idx, false);
             self.say_chain(now, idx);
@@ -194,9 +194,7 @@ impl Control {
         if let Some(address) = hello.seen_at {
             self.seen_by(now, key, address);
         }
-        if kind == PeerKind::Node {
-            self.gossip.neighbour_up(now, idx);
-        }
+        self.gossip_with(now, idx);
         self.settle_link(now, idx);
         self.try_join(now, idx);
     }
@@ -220,7 +218,7 @@ impl Control {
 
     /// A session ended.
     pub(crate) fn session_down(&mut self, now: Instant, idx: PeerIdx) {
-        self.gossip.neighbour_down(idx);
+        self.gossip_without(idx);
         if let Some(peer) = self.peers.get_mut(idx) {
             peer.said_hello = false;
             peer.meta.theirs = false;
