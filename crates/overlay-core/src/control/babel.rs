@@ -10,7 +10,7 @@ use ln6_routing::{Action, CostModel, Destination, Link, LinkId, Policy, Verdict}
 use ln6_types::{Instant, Prefix, RouterId, UnixTime};
 
 /// Babel's UDP port (RFC 8966, section 4).
-pub const PORT: u16 = 6696;
+pub(crate) const PORT: u16 = 6696;
 const IP_HEADER: usize = 40;
 const UDP_HEADER: usize = 8;
 /// ff02::1:6

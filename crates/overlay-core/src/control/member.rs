@@ -3,7 +3,7 @@
 use crate::PeerIdx;
 use crate::control::babel::{Rights, net_of, rights};
 use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
-use crate::control::message::{Body, Item, Message, ItemKind, JoinReply, JoinRequest, Leave, join_proof, leave_proof};
+use crate::control::message::{Body, Item, Message, ItemKind, JoinReply, JoinRequest, Leave, join_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
 use crate::control::{Control, secrets};
@@ -409,10 +409,10 @@ impl Control {
             return Err(Refusal::NoBroker);
         }
         self.wish = None;
-        let proof = leave_proof(&self.signing, &self.network, &self.key);
+        let farewell = Leave::new(&self.signing, &self.network, &self.key);
         for idx in brokers {
             self.want(now, idx);
-            self.say_reliably(now, idx, Body::Leave(Leave { proof }));
+            self.say_reliably(now, idx, Body::Leave(farewell.clone()));
         }
         Ok(())
     }

@@ -95,7 +95,6 @@ pub(crate) struct Peer {
     pub(crate) gossips: bool,
     pub(crate) version: u16,
     pub(crate) transit: bool,
-    pub(crate) next_id: u32,
     pub(crate) outbox: BTreeMap<u32, Unacknowledged>,
     /// Reliable messages already handled, newest last.
     pub(crate) handled: Vec<u32>,
@@ -129,7 +128,6 @@ impl Peer {
             gossips: false,
             version: 0,
             transit: true,
-            next_id: 1,
             outbox: BTreeMap::new(),
             handled: Vec::new(),
         }
@@ -229,9 +227,5 @@ impl Peers {
 
     pub(crate) fn ids(&self) -> Vec<PeerIdx> {
         self.all.keys().copied().collect()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
     }
 }

@@ -25,8 +25,6 @@ use std::sync::Arc;
 const INITIATION_GAP: Duration = Duration::from_millis(20);
 /// Sessions with keys that hold no certificate here, all together (DESIGN 6).
 const GUESTS: usize = 256;
-/// A guest without a certificate is forgotten after this long without a word.
-pub(crate) const GUEST_TIME: Duration = Duration::from_secs(180);
 
 impl Control {
     /// Makes sure that a session with `idx` exists or is being made.
