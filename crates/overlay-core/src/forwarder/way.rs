@@ -110,12 +110,12 @@ impl<'a> Way<'a> {
         let direct = self.padded(len) + TRANSPORT_OVERHEAD;
         match &self.over {
             None => direct,
-            Some(over) => pad(RELAY_HEADER + direct, over.tx.mtu) + TRANSPORT_OVERHEAD,
+            Some(over) => pad(RELAY_HEADER + direct, usize::from(over.tx.mtu)) + TRANSPORT_OVERHEAD,
         }
     }
 
     fn padded(&self, len: usize) -> usize {
-        pad(len, self.tx.mtu)
+        pad(len, self.mtu())
     }
 
     /// Counters for `n` datagrams.
@@ -141,7 +141,13 @@ impl<'a> Way<'a> {
         let body = &mut buf[TRANSPORT_HEADER..][..frame];
         seal_datagram(self.key, counters.first + u64::from(at), &mut body[RELAY_HEADER..], len, padded);
         write_relay_header(body, self.tx.router, over.own);
-        seal_datagram(over.key, counters.over + u64::from(at), buf, frame, pad(frame, over.tx.mtu));
+        seal_datagram(
+            over.key,
+            counters.over + u64::from(at),
+            buf,
+            frame,
+            pad(frame, usize::from(over.tx.mtu)),
+        );
     }
 
     /// Counts what was sent: to the peer, and by the neighbour's session if there is one.
@@ -154,8 +160,8 @@ impl<'a> Way<'a> {
 }
 
 /// Zero-pads to a multiple of 16, but not past the MTU.
-fn pad(len: usize, mtu: u16) -> usize {
-    len.next_multiple_of(PADDING).min(usize::from(mtu)).max(len)
+fn pad(len: usize, mtu: usize) -> usize {
+    len.next_multiple_of(PADDING).min(mtu).max(len)
 }
 
 /// `buf` = room for the header, `len` octets of text, room for padding up to `padded`, room for the tag.
