@@ -518,21 +518,25 @@ fn a_relay_carries_what_it_can_neither_read_nor_change() {
 #[test]
 fn a_datagram_changed_by_a_relay_does_not_open() {
     let (mut a, mut relay, mut b) = trio();
-    a.read_tun(plain(), &ping(host(1), host(3), 56));
-    carry(&mut a, &mut relay);
-    relay.end();
-    // The relay holds its session with b: it re-seals an altered frame.
-    let at = relay.forwarder.config().layout.udp[0].at as usize;
-    relay.clear();
-    let mut frame = vec![0; 24];
-    frame.copy_from_slice(&relay_frame(router(3), router(1), &[]).unwrap());
-    let mut inner = vec![4, 0, 0, 0];
-    inner.extend_from_slice(&index(3, 1).to_le_bytes());
-    inner.extend_from_slice(&0u64.to_le_bytes());
-    inner.extend_from_slice(&relay.arena[at..at + 120]);
-    relay.mail(Update::Send(peer(3), relay_frame(router(3), router(1), &inner).unwrap()));
-    carry(&mut relay, &mut b);
-    assert_eq!(b.drops(), [("bad_tag", 1)]);
+    for (change, dropped) in [(0, vec![]), (1, vec![("bad_tag", 1)])] {
+        let packet = ping(host(1), host(3), 56);
+        a.read_tun(plain(), &packet);
+        a.end();
+        // The relay's own session opens with the relay's own key, and shows a sealed datagram.
+        let mut datagram = a.datagrams().remove(0);
+        a.clear();
+        let len = aead(1, 2, 0).open_in_place(change, &mut datagram[16..]).unwrap();
+        let mut frame = datagram[16..16 + len].to_vec();
+        let sealed = usize::from(u16::from_be_bytes([frame[2], frame[3]]));
+        frame.truncate(sealed);
+        frame[60] ^= change as u8;
+        relay.mail(Update::Send(peer(3), frame));
+        carry(&mut relay, &mut b);
+        b.end();
+        assert_eq!(b.drops(), dropped);
+        assert_eq!(b.writes().len(), usize::from(change == 0));
+        b.clear();
+    }
 }
 
 #[test]
