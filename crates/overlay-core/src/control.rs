@@ -1,3 +1,4 @@
 //! Control: one thread, one owner of everything that is not a packet.
 
+pub mod membership;
 pub mod message;
