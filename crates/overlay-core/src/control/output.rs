@@ -45,6 +45,8 @@ pub enum Output {
         from: PublicKey,
         /// From which address, for limits.
         address: Option<SocketAddr>,
+        /// Whether it has a delegation and wants later dates only.
+        renew: bool,
         /// What is asked.
         request: JoinRequest,
     },
