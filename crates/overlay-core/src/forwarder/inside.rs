@@ -21,6 +21,7 @@ use crate::forwarder::ipv6::Header;
 use crate::forwarder::mail::{Event, PeerKind, Watch};
 use crate::forwarder::split::Segments;
 use crate::forwarder::stats::Figure;
+use crate::forwarder::transmit::TRAIN;
 use crate::forwarder::way::{NoWay, Way};
 use crate::forwarder::{Forwarder, raise};
 use ln6_types::Instant;
@@ -215,7 +216,7 @@ impl Forwarder {
             return Err(DropReason::FrameFromStock);
         }
         let len = way.datagram(text.len());
-        if len > usize::from(u16::MAX) {
+        if len > TRAIN as usize {
             return Err(DropReason::TooBig);
         }
         let offset = self.transmit.take(len).ok_or(DropReason::TransmitFull)?;

@@ -23,6 +23,9 @@ use ln6_types::{Instant, RouterId};
 /// IPv6 needs that much of every link (RFC 8200, section 5).
 const MINIMUM_MTU: usize = 1280;
 
+/// What an inner packet may have at most, so that the datagram around it still fits into UDP over IPv4.
+const LARGEST_MTU: usize = 65_507 - TRANSPORT_OVERHEAD;
+
 /// Octets that a path through a neighbour takes from the neighbour's MTU.
 pub(crate) const RELAY_OVERHEAD: usize = RELAY_HEADER + TRANSPORT_OVERHEAD;
 
@@ -42,6 +45,12 @@ struct Over<'a> {
     tx: &'a PeerTx,
     key: &'a SendKey,
     own: RouterId,
+}
+
+impl Over<'_> {
+    fn mtu(&self) -> usize {
+        usize::from(self.tx.mtu).min(LARGEST_MTU)
+    }
 }
 
 /// Why there is no way to a peer.
@@ -89,10 +98,10 @@ impl<'a> Way<'a> {
 
     /// Greatest inner packet that goes this way.
     pub(crate) fn mtu(&self) -> usize {
-        let own = usize::from(self.tx.mtu);
+        let own = usize::from(self.tx.mtu).min(LARGEST_MTU);
         match &self.over {
             None => own,
-            Some(over) => own.min(usize::from(over.tx.mtu).saturating_sub(RELAY_OVERHEAD)).max(MINIMUM_MTU),
+            Some(over) => own.min(over.mtu().saturating_sub(RELAY_OVERHEAD)).max(MINIMUM_MTU),
         }
     }
 
@@ -110,7 +119,7 @@ impl<'a> Way<'a> {
         let direct = self.padded(len) + TRANSPORT_OVERHEAD;
         match &self.over {
             None => direct,
-            Some(over) => pad(RELAY_HEADER + direct, usize::from(over.tx.mtu)) + TRANSPORT_OVERHEAD,
+            Some(over) => pad(RELAY_HEADER + direct, over.mtu()) + TRANSPORT_OVERHEAD,
         }
     }
 
@@ -141,13 +150,7 @@ impl<'a> Way<'a> {
         let body = &mut buf[TRANSPORT_HEADER..][..frame];
         seal_datagram(self.key, counters.first + u64::from(at), &mut body[RELAY_HEADER..], len, padded);
         write_relay_header(body, self.tx.router, over.own);
-        seal_datagram(
-            over.key,
-            counters.over + u64::from(at),
-            buf,
-            frame,
-            pad(frame, usize::from(over.tx.mtu)),
-        );
+        seal_datagram(over.key, counters.over + u64::from(at), buf, frame, pad(frame, over.mtu()));
     }
 
     /// Counts what was sent: to the peer, and by the neighbour's session if there is one.
