@@ -32,8 +32,8 @@ use thiserror::Error;
 
 /// The most certificates kept.
 const MAX_CERTIFICATES: usize = 20_000;
-/// The most revocations kept of the root.
-const MAX_ROOT_REVOCATIONS: usize = 10_000;
+/// The most revocations kept of one issuer.
+const MAX_REVOCATIONS: usize = 10_000;
 /// The most issuers from which one key may have certificates.
 const MAX_ISSUERS: usize = 4;
 /// How long a certificate is remembered after its grace.
@@ -349,6 +349,11 @@ impl Membership {
         self.store.get(id).is_some() || self.held.missing(id).is_some()
     }
 
+    /// Whether an item with this short id is kept or held.
+    pub fn has_short(&self, short: u64) -> bool {
+        self.store.get_short(short).is_some() || self.held.has_short(short)
+    }
+
     /// How many items wait for others.
     pub fn held(&self) -> usize {
         self.held.len()
@@ -533,10 +538,10 @@ impl Membership {
     /// `None` while no certificate of this issuer is known.
     fn revocation_cap(&self, issuer: &VerifyKey) -> Option<usize> {
         if self.is_root(issuer) {
-            return Some(MAX_ROOT_REVOCATIONS);
+            return Some(MAX_REVOCATIONS);
         }
         let children = self.by_sign.contains_key(issuer).then(|| self.children_cap(issuer).unwrap_or(0))?;
-        Some(children.saturating_mul(8).saturating_add(16))
+        Some(children.saturating_mul(8).saturating_add(16).min(MAX_REVOCATIONS))
     }
 
     fn insert_certificate(&mut self, certificate: Signed<Certificate>, depth: u8) {
@@ -625,4 +630,4 @@ fn turns(certificate: &Signed<Certificate>) -> [(UnixTime, ItemId); 3] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

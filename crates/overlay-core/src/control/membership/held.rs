@@ -1,5 +1,6 @@
 //! Items that cannot be judged yet, because the certificate they hang on has not arrived.
 
+use super::store::bound;
 use crate::PeerIdx;
 use crate::control::message::Item;
 use core::time::Duration;
@@ -63,6 +64,10 @@ impl Held {
 
     pub(super) fn missing(&self, id: ItemId) -> Option<Missing> {
         self.waiting.get(&id).map(|waiting| waiting.missing)
+    }
+
+    pub(super) fn has_short(&self, short: u64) -> bool {
+        self.waiting.range(bound(short, 0)..=bound(short, 0xff)).next().is_some()
     }
 
     /// Takes out what waited for any of these, in the order of its arrival.

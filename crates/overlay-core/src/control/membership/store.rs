@@ -15,21 +15,22 @@ const fn bucket(short: u64) -> usize {
     (short >> 60) as usize
 }
 
-fn bound(short: u64, rest: u8) -> ItemId {
+/// The first (`rest` 0) or last (0xff) id with this short id.
+pub(super) fn bound(short: u64, rest: u8) -> ItemId {
     let mut id = [rest; 32];
     id[..8].copy_from_slice(&short.to_be_bytes());
     ItemId(id)
 }
 
 impl Store {
-    pub(super) fn insert(&mut self, id: ItemId, item: Item) {
+    pub(in crate::control) fn insert(&mut self, id: ItemId, item: Item) {
         if self.items.insert(id, item).is_none() {
             let sum = &mut self.sums[bucket(id.short())];
             *sum = sum.wrapping_add(id.short());
         }
     }
 
-    pub(super) fn remove(&mut self, id: ItemId) {
+    pub(in crate::control) fn remove(&mut self, id: ItemId) {
         if self.items.remove(&id).is_some() {
             let sum = &mut self.sums[bucket(id.short())];
             *sum = sum.wrapping_sub(id.short());

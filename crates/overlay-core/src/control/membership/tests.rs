@@ -490,11 +490,13 @@ fn nobody_takes_the_signing_key_of_a_node_nearer_to_the_root() {
     assert_eq!(refused(&mut membership, &theft), RefusedItem::SignKeyTaken);
     let crown = issue(Certificate { sign: ROOT.sign(), ..plain(LEAF, NODE, 1, &[]) }, NODE);
     assert_eq!(refused(&mut membership, &crown), RefusedItem::SignKeyTaken);
+    let sibling = issue(Certificate { sign: NODE.sign(), ..plain(OTHER, BROKER, 9, &[]) }, BROKER);
+    assert_eq!(refused(&mut membership, &sibling), RefusedItem::SignKeyTaken, "the first of equals keeps it");
+    assert_eq!(membership.status(&NODE.key(), NOW), CertificateStatus::Live);
     // Early instead: the thief comes before the second broker.
     let early = issue(Certificate { sign: OTHER.sign(), ..plain(LEAF, NODE, 1, &[]) }, NODE);
     accept(&mut membership, &early);
-    let second = Certificate { serial: 2, ..plain(OTHER, ROOT, 2, &[]) };
-    accept(&mut membership, &issue(second, ROOT));
+    accept(&mut membership, &issue(plain(OTHER, ROOT, 2, &[]), ROOT));
     assert_eq!(membership.status(&LEAF.key(), NOW), CertificateStatus::Unknown);
     assert_eq!(membership.status(&OTHER.key(), NOW), CertificateStatus::Live);
 }
