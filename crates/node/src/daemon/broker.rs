@@ -51,7 +51,7 @@ impl Broker {
         wall: UnixTime,
     ) -> Result<Self, CliError> {
         let (store, registry) = Store::open(&parts.database).map_err(|error| store_trouble(&error))?;
-        let issuer = Issuer::new(parts.signing.clone_key(), parts.certificate.clone(), Vec::new())
+        let issuer = Issuer::new(parts.signing.clone(), parts.certificate.clone(), Vec::new())
             .map_err(|error| CliError::new(Trouble::KeyFileDamaged, error.to_string()))?;
         let (back, answers) = mpsc::unbounded_channel();
         let spread = back.clone();
