@@ -8,10 +8,10 @@ mod rule;
 mod tenancy;
 
 use crate::command::{Actor, Command};
-use crate::event::{Event, Issue, Revocation, Revoked, V1, What};
+use crate::event::{Cause, Event, Issue, Revocation, Revoked, V1, What};
 use crate::id::HolderId;
 use crate::refusal::Refusal;
-use crate::registry::{Delegation, DelegationState, Holder, KeyRecord, Registry, Roles};
+use crate::registry::{Delegation, DelegationState, Holder, KeyRecord, Leaf, Registry, Roles};
 use core::time::Duration;
 use ln6_types::{Prefix, PublicKey, UnixTime, VerifyKey};
 
@@ -179,18 +179,24 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn revocation(&mut self, what: Revoked, until: UnixTime) {
+    fn revocation(&mut self, what: Revoked, cause: Cause, until: UnixTime) {
         self.last_revocation += 1;
-        self.push(What::Revocation(Revocation { number: self.last_revocation, what, at: self.at, until }));
+        self.push(What::Revocation(Revocation {
+            number: self.last_revocation,
+            what,
+            cause,
+            at: self.at,
+            until,
+        }));
     }
 
     /// Revokes every certificate of a key that still counts.
-    fn revoke_serials(&mut self, record: &KeyRecord) {
+    fn revoke_serials(&mut self, record: &KeyRecord, cause: Cause) {
         for serial in &record.serials {
             let until = self.registry.issues.get(serial).map(|issue| issue.grace_until);
             let known = self.registry.revoked.contains(&Revoked::Serial(*serial));
             if let Some(until) = until.filter(|until| *until > self.at && !known) {
-                self.revocation(Revoked::Serial(*serial), until);
+                self.revocation(Revoked::Serial(*serial), cause, until);
             }
         }
     }
@@ -204,6 +210,13 @@ impl<'a> Draft<'a> {
     fn quarantine(&mut self, delegation: &Delegation, returns: bool) {
         let until = self.quarantine_until(delegation);
         self.push(What::Quarantined { id: delegation.id, until, returns });
+        if !returns {
+            let within =
+                |leaf: &&Leaf| leaf.holder == delegation.holder && delegation.prefix.covers(leaf.prefix);
+            for leaf in self.registry.leaves.values().filter(within) {
+                self.push(What::LeafRemoved { key: leaf.key });
+            }
+        }
     }
 
     /// Ends what only lives on beside a successor.

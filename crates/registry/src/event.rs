@@ -77,6 +77,20 @@ pub enum Revoked {
     Key(PublicKey),
 }
 
+/// Why something is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// For now, or in favour of a certificate that says something else.
+    Suspended,
+    /// For good.
+    Revoked,
+    /// Another key took the holder's place.
+    Replaced,
+    /// The node said goodbye.
+    Left,
+}
+
 /// A revocation; its number has no gap before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
@@ -84,6 +98,8 @@ pub struct Revocation {
     pub number: u64,
     /// What is named.
     pub what: Revoked,
+    /// Why.
+    pub cause: Cause,
     /// Since when.
     pub at: UnixTime,
     /// The last `grace_until` of the certificates concerned: it need not be remembered for longer.

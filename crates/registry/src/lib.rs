@@ -18,7 +18,7 @@ mod registry;
 mod view;
 
 pub use command::{Actor, Command, Join, NewInvitation, Replacement, Target};
-pub use event::{Event, Issue, Revocation, Revoked, V1, What};
+pub use event::{Cause, Event, Issue, Revocation, Revoked, V1, What};
 pub use id::{DelegationId, HolderId, InvitationId, RequestId};
 pub use invitation::{Digest, Invitation, Purpose, Secret};
 pub use name::{derived_name, valid_name};

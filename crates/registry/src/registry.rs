@@ -314,9 +314,10 @@ impl Registry {
         &self.revocations
     }
 
-    /// The certificate in force of a key: its newest, unless that is revoked or the key is not active.
+    /// The certificate in force of a key: its newest, unless that is revoked, or the key or its holder is not active.
     pub fn certificate_of(&self, key: &PublicKey) -> Option<&Issue> {
         let record = self.keys.get(key).filter(|record| record.state == KeyState::Active)?;
+        self.holders.get(&record.holder).filter(|holder| holder.state == HolderState::Active)?;
         let newest = self.issues.get(record.serials.last()?)?;
         (!self.revoked.contains(&Revoked::Serial(newest.serial))).then_some(newest)
     }

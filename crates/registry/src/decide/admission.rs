@@ -4,7 +4,7 @@ use super::choice::Wish;
 use super::rule::LONGEST_TEXT;
 use super::{Draft, Identity};
 use crate::command::Join;
-use crate::event::What;
+use crate::event::{Cause, What};
 use crate::id::{DelegationId, HolderId, InvitationId, RequestId};
 use crate::invitation::{Purpose, Secret};
 use crate::name::{derived_name, numbered, plain_text, valid_name};
@@ -85,7 +85,7 @@ impl<'a> Draft<'a> {
                 return Err(Refusal::TooSoon);
             }
             self.key_added(holder.id, key, sign, &record.name);
-            self.revoke_serials(record);
+            self.revoke_serials(record, Cause::Suspended);
         } else if let Some(newest) = newest {
             let left = newest.not_after.since(self.at).as_secs();
             if left > policy.validity - policy.renew_after().as_secs() {

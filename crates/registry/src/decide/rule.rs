@@ -2,7 +2,7 @@
 
 use super::Draft;
 use crate::command::NewInvitation;
-use crate::event::What;
+use crate::event::{Cause, What};
 use crate::id::InvitationId;
 use crate::invitation::{Invitation, Purpose, Secret};
 use crate::name::{plain_text, valid_name};
@@ -62,7 +62,7 @@ impl Draft<'_> {
         let registry = self.registry;
         for record in registry.active_keys(holder).filter_map(|key| registry.keys.get(key)).filter(|_| fewer)
         {
-            self.revoke_serials(record);
+            self.revoke_serials(record, Cause::Suspended);
         }
         self.reissue(holder, roles, &self.live_prefixes(holder));
         Ok(())

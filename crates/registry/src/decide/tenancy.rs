@@ -4,7 +4,7 @@ use super::admission::free_key;
 use super::choice::Wish;
 use super::{Draft, Identity};
 use crate::command::{NewInvitation, Replacement, Target};
-use crate::event::{Revoked, What};
+use crate::event::{Cause, Revoked, What};
 use crate::id::DelegationId;
 use crate::invitation::Purpose;
 use crate::name::plain_text;
@@ -29,7 +29,7 @@ impl<'a> Draft<'a> {
         };
         let mut revoked = 0;
         for key in &doomed {
-            revoked += usize::from(self.revoke_key(key, holder, reason));
+            revoked += usize::from(self.revoke_key(key, holder, Cause::Revoked, reason));
         }
         if revoked == 0 {
             return Err(Refusal::StateChanged("it has been revoked already"));
@@ -38,7 +38,7 @@ impl<'a> Draft<'a> {
         if last && matches!(holder.state, HolderState::Active | HolderState::Suspended) {
             // Every other key goes with it: one that had left could otherwise walk back in.
             for key in holder.keys.iter().filter(|key| !doomed.contains(key)) {
-                self.revoke_key(key, holder, reason);
+                self.revoke_key(key, holder, Cause::Revoked, reason);
             }
             self.end_retiring(holder);
             let until = self.after(registry.policy.revocation_grace);
@@ -48,7 +48,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Names a key of `holder` as not trusted; `false` if that is so already, or it speaks for another by now.
-    fn revoke_key(&mut self, key: &PublicKey, holder: &Holder, reason: &str) -> bool {
+    fn revoke_key(&mut self, key: &PublicKey, holder: &Holder, cause: Cause, reason: &str) -> bool {
         let registry = self.registry;
         let mine = |r: &&KeyRecord| r.holder == holder.id && r.state != KeyState::Revoked;
         let Some(record) = registry.keys.get(key).filter(mine) else { return false };
@@ -56,7 +56,7 @@ impl<'a> Draft<'a> {
             record.serials.iter().filter_map(|serial| registry.issues.get(serial)).map(|i| i.grace_until);
         let until: UnixTime = ends.max().unwrap_or(self.at).max(self.at);
         self.push(What::KeyRevoked { key: *key, reason: reason.to_owned() });
-        self.revocation(Revoked::Key(*key), until);
+        self.revocation(Revoked::Key(*key), cause, until);
         true
     }
 
@@ -68,7 +68,7 @@ impl<'a> Draft<'a> {
         }
         let registry = self.registry;
         for record in registry.active_keys(holder).filter_map(|key| registry.keys.get(key)) {
-            self.revoke_serials(record);
+            self.revoke_serials(record, Cause::Suspended);
         }
         self.end_retiring(holder);
         self.push(What::Suspended { holder: holder.id, reason: reason.to_owned() });
@@ -117,7 +117,7 @@ impl<'a> Draft<'a> {
             HolderState::Gone => return Err(Refusal::NotFound("holder")),
         };
         for old in holder.keys.iter().filter(|old| **old != key) {
-            self.revoke_key(old, holder, "replaced");
+            self.revoke_key(old, holder, Cause::Replaced, "replaced");
         }
         if holder.state != HolderState::Active {
             self.push(What::Resumed { holder: holder.id });
@@ -140,7 +140,7 @@ impl<'a> Draft<'a> {
             _ => return Ok(()), // it has left already
         }
         self.push(What::KeyLeft { key: *key });
-        self.revoke_serials(record);
+        self.revoke_serials(record, Cause::Left);
         if registry.active_keys(holder).all(|active| active == key) {
             self.vacate(holder);
         }
@@ -197,7 +197,7 @@ impl<'a> Draft<'a> {
         let registry = self.registry;
         let old = delegation.prefix;
         for record in registry.active_keys(holder).filter_map(|key| registry.keys.get(key)) {
-            self.revoke_serials(record);
+            self.revoke_serials(record, Cause::Suspended);
         }
         self.push(What::Resized { id: delegation.id, prefix: new });
         let id = DelegationId(self.next_id());
@@ -242,7 +242,7 @@ impl<'a> Draft<'a> {
             self.live_prefixes(holder).into_iter().filter(|p| *p != delegation.prefix).collect();
         for key in registry.active_keys(holder) {
             let Some(record) = registry.keys.get(key) else { continue };
-            self.revoke_serials(record);
+            self.revoke_serials(record, Cause::Suspended);
             let (sign, name, roles) = (record.sign, &record.name, holder.roles);
             self.issue(&Identity { key: *key, sign, name, holder: &holder.name, roles }, prefixes.clone());
         }
