@@ -322,6 +322,16 @@ impl Registry {
         (!self.revoked.contains(&Revoked::Serial(newest.serial))).then_some(newest)
     }
 
+    /// The certificates in force, one for each active key.
+    pub fn certificates(&self) -> impl Iterator<Item = &Issue> {
+        self.keys.keys().filter_map(|key| self.certificate_of(key))
+    }
+
+    /// The highest serial ever given, 0 if none.
+    pub fn last_serial(&self) -> u64 {
+        self.last_serial
+    }
+
     pub(crate) fn active_keys<'a>(&'a self, holder: &'a Holder) -> impl Iterator<Item = &'a PublicKey> {
         holder.keys.iter().filter(|key| {
             self.keys.get(*key).is_some_and(|k| k.state == KeyState::Active && k.holder == holder.id)

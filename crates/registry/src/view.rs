@@ -145,7 +145,7 @@ pub struct HistoryView {
     pub holder: HolderId,
     /// By which name.
     pub name: String,
-    /// With which keys, at the moment asked for.
+    /// With which keys, at the moment asked for or all the while.
     pub keys: Vec<PublicKey>,
     /// From.
     pub from: UnixTime,
@@ -290,26 +290,25 @@ impl Registry {
         self.invitations.values().map(view).collect()
     }
 
-    /// Who held `prefix`, a part of it or the whole it is part of, at `at`.
+    /// Who held `prefix`, a part of it or the whole it is part of, at `at`; the keys are those of that moment.
     pub fn history_of(&self, prefix: Prefix, at: UnixTime) -> Vec<HistoryView> {
         let then = |t: &&Tenure| t.prefix.overlaps(prefix) && t.from <= at && t.to.is_none_or(|to| at < to);
-        self.tenures.iter().filter(then).map(|t| self.history_view(t, at)).collect()
+        self.tenures.iter().filter(then).map(|t| self.history_view(t, at, at)).collect()
     }
 
-    /// Everybody who ever held `prefix`, a part of it or the whole it is part of; keys as of the beginning.
+    /// Everybody who ever held `prefix`, a part of it or the whole it is part of, with every key they had meanwhile.
     pub fn tenures_of(&self, prefix: Prefix) -> Vec<HistoryView> {
         let tenures = self.tenures.iter().filter(|t| t.prefix.overlaps(prefix));
-        tenures.map(|t| self.history_view(t, t.from)).collect()
+        tenures.map(|t| self.history_view(t, t.from, t.to.unwrap_or(UnixTime::FOREVER))).collect()
     }
 
-    fn history_view(&self, tenure: &Tenure, at: UnixTime) -> HistoryView {
+    /// A tenure with the keys that spoke for its holder between two moments, both included.
+    fn history_view(&self, tenure: &Tenure, first: UnixTime, last: UnixTime) -> HistoryView {
         let holder = self.holders.get(&tenure.holder);
         let spoke = |key: &&PublicKey| {
             let spans = self.keys.get(*key).map(|record| record.spans.iter());
-            let mut spans = spans.into_iter().flatten();
-            spans.any(|(whose, from, to)| {
-                *whose == tenure.holder && *from <= at && to.is_none_or(|to| at < to)
-            })
+            let mut own = spans.into_iter().flatten().filter(|(whose, _, _)| *whose == tenure.holder);
+            own.any(|(_, from, to)| *from <= last && to.is_none_or(|to| first <= to))
         };
         HistoryView {
             prefix: tenure.prefix,

@@ -160,6 +160,20 @@ fn the_queue_is_bounded_in_all_and_for_one_name() {
 }
 
 #[test]
+fn meshes_that_keep_the_default_network_name_can_all_wait() {
+    let mut desk = Desk::open();
+    for n in 1..20 {
+        let ssid = Some("LibreMesh.org".to_owned());
+        desk.join(Join { ssid, ..ask(n) }).expect("waits");
+    }
+    let views = desk.registry.request_views();
+    assert_eq!(
+        (views[0].request.name.as_str(), views[18].request.name.as_str()),
+        ("libremesh.org", "libremesh.org-19")
+    );
+}
+
+#[test]
 fn a_waiting_key_may_correct_itself_but_not_for_ever() {
     let mut desk = Desk::open();
     for n in 0..9 {

@@ -172,6 +172,10 @@ impl<'a> Draft<'a> {
             Some(name) if taken(name) => Err(Refusal::NameTaken(name.clone())),
             Some(name) => Ok(name.clone()),
             None => {
+                // Many meshes keep the default network name: they must not stand in each other's way in the queue.
+                let asked =
+                    |name: &str| self.registry.requests.values().any(|r| r.key != join.key && r.name == name);
+                let taken = |name: &str| taken(name) || asked(name);
                 let name = derived_name(join.ssid.as_deref(), &join.key);
                 Ok(if taken(&name) { free_name(&name, taken) } else { name })
             }
