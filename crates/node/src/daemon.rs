@@ -6,15 +6,19 @@
 #[cfg(feature = "broker")]
 mod broker;
 mod host_task;
+mod leaves;
 mod news;
 mod privileges;
+#[cfg(feature = "broker")]
+mod registry_calls;
 mod service;
 mod setup;
 mod store;
 
-pub(crate) use setup::Options;
-
+use crate::config::Config;
 use crate::error::{CliError, Trouble};
+use crate::files::Layout;
+use crate::logging::LogLevel;
 use host_task::{HostNews, HostTask};
 use ln6_netio::worker::Workers;
 use ln6_netio::{Clock, EventReceiver, Mail};
@@ -40,7 +44,8 @@ const CLOCK_CHECK: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// What stood in the way, with the next step.
-pub(crate) fn run(options: Options) -> Result<(), CliError> {
+pub fn run(layout: &Layout, config: Config, log: &LogLevel) -> Result<(), CliError> {
+    let options = setup::Options { layout: layout.clone(), config, log: log.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)

@@ -75,6 +75,9 @@ pub struct Invite {
     /// How long it works.
     #[serde(default)]
     pub expires_seconds: Option<u64>,
+    /// Without a secret: whoever uses it waits for an administrator.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// Lets a waiting key in.

@@ -335,6 +335,7 @@ async fn control_config(
             keepalive: peer.keepalive,
         });
     }
+    stock.extend(super::leaves::load(&layout.leaves)?.iter().map(super::leaves::Leaf::peer));
     let wish = config.broker.is_none().then(|| Wish {
         size: config.join.size.unwrap_or(0),
         ssid: config.join.ssid.clone(),
@@ -494,6 +495,11 @@ impl Parts {
                 .collect(),
             uplink6: around.has_uplink(true, &self.interface),
         }
+    }
+
+    /// What a link says of where this broker is.
+    pub(crate) fn public_endpoints(&self) -> Vec<String> {
+        self.config.node.public.iter().map(|endpoint| format!("{}:{}", endpoint.host(), endpoint.port())).collect()
     }
 
     /// Reads the configuration again: what can be applied is, what cannot is named; a bad file changes nothing.
