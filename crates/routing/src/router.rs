@@ -46,7 +46,7 @@ pub struct Config {
     pub max_neighbours: usize,
     /// Routes from one neighbour, 20,000.
     pub max_routes: usize,
-    /// Pending seqno requests, 4096.
+    /// Pending seqno requests, 16,384.
     pub max_requests: usize,
 }
 
@@ -62,7 +62,7 @@ impl Config {
             hop_count: 127,
             max_neighbours: 64,
             max_routes: 20_000,
-            max_requests: 4096,
+            max_requests: 16_384,
         }
     }
 }

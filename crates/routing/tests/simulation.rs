@@ -1,5 +1,6 @@
 //! Many routers on a network that loses and delays packets. After every single step the next hops in use are walked:
 //! no destination may have a loop at any moment.
+#![allow(clippy::unwrap_used)]
 
 use ipnet::IpNet;
 use ln6_routing::{Action, Config, CostModel, Destination, Link, LinkId, Policy, Router, Verdict};

@@ -26,6 +26,8 @@ const COPY_GAP: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Haste {
     None,
+    /// Only where split horizon kept it back so far.
+    Revealed,
     Soon,
     /// At once, and repeated.
     Urgent,
@@ -41,6 +43,7 @@ fn haste(before: Option<Told>, after: Option<Told>) -> Haste {
             Haste::Urgent
         }
         (Some(before), Some(after)) if after.metric.abs_diff(before.metric) >= SIGNIFICANT => Haste::Soon,
+        (Some(before), Some(after)) if before.via != after.via => Haste::Revealed,
         _ => Haste::None,
     }
 }
@@ -77,9 +80,15 @@ impl Router {
         let urgent = haste == Haste::Urgent;
         let delay = if urgent { URGENT } else { TRIGGERED };
         for (&id, state) in &mut self.links {
-            let back = state.link.split_horizon && after.is_some_and(|told| told.via == Some(id));
-            let never_told = before.is_none_or(|told| told.via == Some(id));
-            if state.neighbours.is_empty() || back && never_told {
+            let leads_here = |told: Option<Told>| {
+                state.link.split_horizon && told.is_some_and(|told| told.via == Some(id))
+            };
+            let (was_kept, is_kept) = (leads_here(before), leads_here(after));
+            let nothing_new = match haste {
+                Haste::Revealed => is_kept || !was_kept,
+                _ => is_kept && (was_kept || before.is_none()),
+            };
+            if state.neighbours.is_empty() || nothing_new {
                 continue;
             }
             state.outbox.updates.insert(key);
