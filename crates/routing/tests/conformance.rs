@@ -456,6 +456,25 @@ fn neighbours_and_routes_are_limited() {
     assert_eq!((rig.view().routes.len(), rig.dropped(DropReason::TooManyRoutes)), (3, 2));
 }
 
+#[test]
+fn what_has_no_feasibility_distance_is_not_advertised() {
+    let mut config = Config::new(US, 1, 1);
+    config.max_sources = 1;
+    let mut rig = Rig { router: Router::new(config), ..Rig::empty() };
+    for peer in [P, Q] {
+        rig.up(peer.link, link(CostModel::Wired, false));
+        rig.befriend(peer);
+    }
+    let other = key("2001:db8:2::/48");
+    rig.feed(P, &[update(P, dst(), X, 1, 0)]);
+    rig.run(secs(1));
+    rig.feed(P, &[update(P, other, X, 1, 0)]);
+    rig.run(secs(1));
+    assert_eq!((rig.selected(other), rig.adverts(Q, other)), (Some(P), vec![None]));
+    assert_eq!(rig.adverts(Q, dst()).last(), Some(&Some((X, 1, 96))));
+    assert!(rig.dropped(DropReason::TooManySources) >= 1);
+}
+
 // --- C and T: costs
 
 // C03, C04
@@ -518,6 +537,22 @@ fn round_trip_times_are_measured_from_timestamps_and_cost() {
     let answer = Tlv::Ihu { address: None, rxcost: 96, interval: LONG, timestamps: Some((ours, 6_000_000)) };
     rig.feed(W, &[stamped(3, 7_000_000), answer]);
     assert_eq!((rig.neighbour(W).unwrap().rtt, rig.cost(W)), (Some(millis(65)), 96 + 75));
+}
+
+// T11
+#[test]
+fn a_metric_that_swings_around_anothers_switches_routes_seldom() {
+    let mut rig = Rig::new();
+    rig.feed(Q, &[update(Q, dst(), Y, 1, 100)]);
+    rig.feed(P, &[update(P, dst(), X, 1, 100)]);
+    rig.run(secs(60));
+    rig.forget();
+    for i in 0..150 {
+        rig.feed(P, &[ihu(if i % 2 == 0 { 96 + 40 } else { 96 - 40 })]);
+        rig.run(secs(4));
+    }
+    let switches = rig.told.iter().filter(|action| matches!(action, Action::Select { .. })).count();
+    assert!(switches <= 4, "{switches} switches in ten minutes");
 }
 
 // --- R: routes
@@ -735,7 +770,7 @@ fn a_slightly_better_route_has_to_be_better_for_a_while() {
     let mut rig = Rig::new();
     rig.feed(P, &[update(P, dst(), X, 1, 200)]);
     rig.run(secs(60));
-    rig.feed(Q, &[update(Q, dst(), Y, 1, 180)]);
+    rig.feed(Q, &[update(Q, dst(), Y, 1, 150)]);
     assert_eq!(rig.selected(dst()), Some(P));
     rig.run(secs(5));
     assert_eq!(rig.selected(dst()), Some(P));

@@ -1,7 +1,7 @@
 //! Updates out: what neighbours have to know, when, and in which packets (RFC 8966, section 3.7).
 
 use super::adjacency::centiseconds;
-use super::{Action, Destination, LinkId, Router, TRIGGERED, URGENT};
+use super::{Action, Destination, DropReason, LinkId, Router, TRIGGERED, URGENT};
 use crate::neighbour::{CostModel, NeighbourId};
 use crate::table::{Slot, Told};
 use crate::timer::Timer;
@@ -245,6 +245,10 @@ impl Router {
         }
         if let Some(told) = &mut slot.told {
             told.metric = metric;
+        }
+        if self.sources.len() >= self.config.max_sources && !self.sources.knows(key, router) {
+            self.count(DropReason::TooManySources, 1);
+            return retraction;
         }
         self.sources.sending(now, &mut self.timers, key, router, (seqno, metric));
         Tlv::Update { key, router, next_hop, interval, seqno, metric }
