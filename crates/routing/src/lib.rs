@@ -4,6 +4,7 @@
 //! [`Action`]s: packets to send, routes to use, routes to forget. [`wire`] is its codec and usable alone.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cost;
 mod history;

@@ -4,7 +4,9 @@ use crate::{Key, wire::Tlv};
 use std::collections::BTreeSet;
 
 /// TLVs beyond this many wait for nobody.
-const MOST_TLVS: usize = 1024;
+const MOST_TLVS: usize = 8192;
+/// Among this many a repeated one is noticed.
+const COMPARED: usize = 64;
 
 /// Gathered TLVs.
 #[derive(Default)]
@@ -16,7 +18,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Appends a TLV unless it waits already.
     pub(crate) fn push(&mut self, tlv: Tlv) {
-        if self.tlvs.len() < MOST_TLVS && !self.tlvs.contains(&tlv) {
+        let known = self.tlvs.iter().take(COMPARED).any(|waiting| *waiting == tlv);
+        if self.tlvs.len() < MOST_TLVS && !known {
             self.tlvs.push(tlv);
         }
     }

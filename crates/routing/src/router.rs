@@ -46,7 +46,9 @@ pub struct Config {
     pub max_neighbours: usize,
     /// Routes from one neighbour, 20,000.
     pub max_routes: usize,
-    /// Pending seqno requests, 4096.
+    /// Feasibility distances, 200,000; what has no room is not advertised.
+    pub max_sources: usize,
+    /// Pending seqno requests, 16,384.
     pub max_requests: usize,
 }
 
@@ -62,7 +64,8 @@ impl Config {
             hop_count: 127,
             max_neighbours: 64,
             max_routes: 20_000,
-            max_requests: 4096,
+            max_sources: 200_000,
+            max_requests: 16_384,
         }
     }
 }
@@ -143,7 +146,7 @@ pub enum Action {
         /// Sources.
         src: IpNet,
     },
-    /// A lost destination needs to be held no longer.
+    /// A lost destination, or one that we withdrew ourselves, needs to be held no longer.
     Release {
         /// Destination.
         dst: IpNet,
@@ -186,6 +189,8 @@ pub enum DropReason {
     TooManyRoutes,
     /// More seqno requests than we remember.
     TooManyRequests,
+    /// More origins than we keep feasibility distances for: the route was not advertised.
+    TooManySources,
 }
 
 /// Longest wait before an urgent TLV leaves.
@@ -236,7 +241,10 @@ pub struct Router {
 
 impl Router {
     /// A speaker without links or routes.
-    pub fn new(config: Config) -> Self {
+    pub fn new(mut config: Config) -> Self {
+        let most = Duration::from_secs(655);
+        config.hello = config.hello.clamp(Duration::from_millis(10), most);
+        config.update = config.update.clamp(config.hello, most);
         Router {
             seqno: config.seqno,
             raised: None,

@@ -22,10 +22,15 @@ pub(crate) struct Choice {
     pub(crate) review: bool,
 }
 
+/// By how much a smoothed metric has to be smaller: a sixteenth, but less than one hop more or less.
+fn margin(smoothed: u16) -> u16 {
+    (smoothed / 16).min(48)
+}
+
 /// Chooses; `selected` is the route in use.
 ///
 /// Without a usable route in use the smallest metric wins. Otherwise only a route takes over that is better now *and*
-/// was better for some time, so that two routes of about the same metric do not take turns.
+/// was clearly better for some time, so that two routes of about the same metric do not take turns.
 pub(crate) fn choose(candidates: &[Candidate], selected: Option<usize>) -> Choice {
     let usable = candidates.iter().enumerate().filter(|(_, c)| c.metric != INFINITY);
     let smallest = |(_, c): &(usize, &Candidate)| (c.metric, c.smoothed);
@@ -33,11 +38,13 @@ pub(crate) fn choose(candidates: &[Candidate], selected: Option<usize>) -> Choic
     let Some(current) = in_use.map(|index| candidates[index]) else {
         return Choice { best: usable.min_by_key(smallest).map(|(index, _)| index), review: false };
     };
-    let better = usable.filter(|(_, c)| c.metric < current.metric);
+    let clearly = |new: u16, old: u16| new < old - margin(old);
     let mut review = false;
-    let lasting = better.filter(|(_, c)| {
-        review |= c.smoothed >= current.smoothed;
-        c.smoothed < current.smoothed
+    let lasting = usable.filter(|(_, c)| c.metric < current.metric).filter(|(_, c)| {
+        let lasts = clearly(c.smoothed, current.smoothed);
+        // As things stand it will take over.
+        review |= !lasts && clearly(c.metric, current.metric);
+        lasts
     });
     match lasting.min_by_key(smallest) {
         Some((index, _)) => Choice { best: Some(index), review: false },
@@ -102,16 +109,19 @@ mod tests {
     #[test]
     fn the_table_of_choices() {
         type Row = (&'static [(u16, u16)], Option<usize>, Option<usize>, bool);
-        let table: [Row; 11] = [
+        let table: [Row; 14] = [
             (&[], None, None, false),
             (&[(N, N)], None, None, false),
             (&[(N, N)], Some(0), None, false),
             (&[(300, 600), (200, 900), (N, 1)], None, Some(1), false),
             (&[(200, 200), (200, 200)], Some(1), Some(1), false),
             (&[(200, 200), (200, 100)], Some(0), Some(0), false),
-            (&[(200, 200), (190, 380)], Some(0), Some(0), true),
-            (&[(200, 200), (190, 195)], Some(0), Some(1), false),
-            (&[(200, 200), (190, 195), (100, 199)], Some(0), Some(2), false),
+            (&[(200, 200), (180, 360)], Some(0), Some(0), true),
+            (&[(200, 200), (190, 190)], Some(0), Some(0), false),
+            (&[(200, 200), (180, 187)], Some(0), Some(1), false),
+            (&[(200, 200), (180, 188)], Some(0), Some(0), true),
+            (&[(2000, 2000), (1904, 1951)], Some(0), Some(1), false),
+            (&[(200, 200), (180, 187), (100, 187)], Some(0), Some(2), false),
             (&[(N, 200), (190, 380)], Some(0), Some(1), false),
             (&[(200, 200), (300, 100)], Some(0), Some(0), false),
         ];

@@ -30,6 +30,14 @@ impl Sources {
             })
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn knows(&self, key: Key, router: RouterId) -> bool {
+        self.0.contains_key(&(key, router))
+    }
+
     /// To be called before a finite update is sent (section 3.7.3).
     pub(crate) fn sending(
         &mut self,

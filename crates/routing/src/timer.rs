@@ -1,9 +1,8 @@
 //! Deadlines. A deadline that only moves away costs nothing: its old entry in the queue finds out when it comes up.
 
 use crate::{Key, LinkId, neighbour::NeighbourId};
-use core::cmp::Reverse;
 use ln6_types::{Instant, RouterId};
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -63,17 +62,24 @@ impl Alarm {
     }
 }
 
-/// The queue.
+/// The queue: never more than one entry for each alarm.
 #[derive(Default)]
-pub(crate) struct Timers(BinaryHeap<Reverse<(Instant, Timer)>>);
+pub(crate) struct Timers(BTreeSet<(Instant, Timer)>);
 
 impl Timers {
     pub(crate) fn set(&mut self, alarm: &mut Alarm, due: Instant, timer: Timer) {
         alarm.due = due;
         if due < alarm.armed {
+            self.0.remove(&(alarm.armed, timer));
             alarm.armed = due;
-            self.0.push(Reverse((due, timer)));
+            self.0.insert((due, timer));
         }
+    }
+
+    /// To be called when the owner of an alarm goes.
+    pub(crate) fn cancel(&mut self, alarm: &mut Alarm, timer: Timer) {
+        self.0.remove(&(alarm.armed, timer));
+        *alarm = Alarm::default();
     }
 
     /// Like `set`, but never later than it is due already.
@@ -83,14 +89,14 @@ impl Timers {
 
     /// When to look again at the latest; there may be nothing to do then.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.0.peek().map(|Reverse((at, _))| *at)
+        self.0.first().map(|(at, _)| *at)
     }
 
     pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, Timer)> {
         if self.next()? > now {
             return None;
         }
-        self.0.pop().map(|Reverse(entry)| entry)
+        self.0.pop_first()
     }
 
     /// Whether the entry `(at, timer)` just popped means that `alarm` is due; if so it is no longer set.

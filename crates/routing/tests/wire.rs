@@ -1,4 +1,5 @@
 //! The codec: the parsing cases (group P) and the source prefix cases (SS), stock daemons' packets, round trips.
+#![allow(clippy::unwrap_used)]
 
 use ipnet::IpNet;
 use ln6_routing::wire::{HEADER, PacketBuilder, PacketError, Tlv, decode};
@@ -398,8 +399,7 @@ fn any_net4() -> impl Strategy<Value = IpNet> {
 fn any_key() -> impl Strategy<Value = Key> {
     let zero = Just("::/0".parse::<IpNet>().unwrap());
     prop_oneof![
-        (any_net6(), prop_oneof![zero.clone(), any_net6()])
-            .prop_filter_map("families", |(d, s)| Key::new(d, s)),
+        (any_net6(), prop_oneof![zero, any_net6()]).prop_filter_map("families", |(d, s)| Key::new(d, s)),
         (any_net4(), prop_oneof![zero, any_net4()]).prop_filter_map("families", |(d, s)| Key::new(d, s)),
     ]
 }

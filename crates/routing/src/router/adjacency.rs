@@ -40,16 +40,17 @@ impl Router {
 
     /// Forgets a neighbour and its routes.
     pub(super) fn forget_neighbour(&mut self, now: Instant, id: NeighbourId) {
-        let Some(neighbour) = self.neighbours.remove(&id) else { return };
+        let Some(mut neighbour) = self.neighbours.remove(&id) else { return };
+        let timers = &mut self.timers;
+        timers.cancel(&mut neighbour.multicast.alarm, Timer::Multicast(id));
+        timers.cancel(&mut neighbour.unicast.alarm, Timer::Unicast(id));
+        timers.cancel(&mut neighbour.ihu, Timer::Ihu(id));
         self.addresses.remove(&(neighbour.link, neighbour.address));
         if let Some(state) = self.links.get_mut(&neighbour.link) {
             state.neighbours.remove(&id);
         }
         for key in neighbour.routes {
-            if let Some(slot) = self.slots.get_mut(&key) {
-                slot.routes.retain(|route| route.via != id);
-                self.reselect(now, key);
-            }
+            self.remove_route(now, id, key);
         }
     }
 

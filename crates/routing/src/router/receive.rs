@@ -17,6 +17,8 @@ struct Noted {
     hello: Option<u32>,
     ihu: Option<(u32, u32)>,
     strangers: u64,
+    /// Something was learnt about the link. Judged once per packet: it can mean judging thousands of routes.
+    link: bool,
 }
 
 pub(super) fn centis(interval: u16) -> Duration {
@@ -43,9 +45,11 @@ impl Router {
         if noted.strangers > 0 {
             self.count(DropReason::Stranger, noted.strangers);
         }
-        if let (true, Some(neighbour), Some(sent)) = (rtt, noted.neighbour, noted.hello) {
-            self.measure(now, neighbour, sent, noted.ihu);
+        let Some(id) = noted.neighbour.filter(|_| noted.link) else { return };
+        if let (true, Some(sent), Some(neighbour)) = (rtt, noted.hello, self.neighbours.get_mut(&id)) {
+            neighbour.rtt.heard(now, sent, noted.ihu);
         }
+        self.assess(now, id);
     }
 
     fn handle_tlv(
@@ -60,6 +64,7 @@ impl Router {
         if let Tlv::Hello { unicast, seqno, interval, timestamp } = tlv {
             noted.neighbour = noted.neighbour.or_else(|| self.meet(now, id, from));
             noted.hello = timestamp;
+            noted.link = true;
             if let Some(neighbour) = noted.neighbour {
                 self.hello(now, neighbour, unicast, seqno, interval);
             }
@@ -76,6 +81,7 @@ impl Router {
                 let our = self.links.get(&id).map(|state| IpAddr::V6(state.link.our));
                 if address.is_none_or(|address| Some(address) == our) && rxcost != 0 {
                     noted.ihu = timestamps;
+                    noted.link = true;
                     self.ihu(now, neighbour, rxcost, interval);
                 }
             }
@@ -127,7 +133,6 @@ impl Router {
             let due = now + history.interval * 3 / 2;
             self.timers.set(&mut history.alarm, due, timer);
         }
-        self.assess(now, id);
     }
 
     fn ihu(&mut self, now: Instant, id: NeighbourId, rxcost: u16, interval: u16) {
@@ -137,14 +142,6 @@ impl Router {
             neighbour.ihu.clear();
         } else {
             self.timers.set(&mut neighbour.ihu, now + centis(interval) * 7 / 2, Timer::Ihu(id));
-        }
-        self.assess(now, id);
-    }
-
-    fn measure(&mut self, now: Instant, id: NeighbourId, sent: u32, ihu: Option<(u32, u32)>) {
-        if let Some(neighbour) = self.neighbours.get_mut(&id) {
-            neighbour.rtt.heard(now, sent, ihu);
-            self.assess(now, id);
         }
     }
 

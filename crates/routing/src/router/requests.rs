@@ -188,7 +188,8 @@ impl Router {
             .map(|(asked, _)| asked)
             .collect();
         for asked in done {
-            let Some(request) = self.requests.0.remove(&(key, asked)) else { continue };
+            let Some(mut request) = self.requests.0.remove(&(key, asked)) else { continue };
+            self.timers.cancel(&mut request.alarm, Timer::Request(key, asked));
             for asker in request.askers {
                 self.answer(now, asker, key);
             }

@@ -141,6 +141,9 @@ impl Router {
             neighbour.routes.remove(&key);
         }
         if let Some(slot) = self.slots.get_mut(&key) {
+            if let Some(route) = slot.route_mut(id) {
+                self.timers.cancel(&mut route.alarm, Timer::Route(key, id));
+            }
             slot.routes.retain(|route| route.via != id);
             self.reselect(now, key);
         }

@@ -1,7 +1,7 @@
 //! Updates out: what neighbours have to know, when, and in which packets (RFC 8966, section 3.7).
 
 use super::adjacency::centiseconds;
-use super::{Action, Destination, LinkId, Router, TRIGGERED, URGENT};
+use super::{Action, Destination, DropReason, LinkId, Router, TRIGGERED, URGENT};
 use crate::neighbour::{CostModel, NeighbourId};
 use crate::table::{Slot, Told};
 use crate::timer::Timer;
@@ -26,6 +26,8 @@ const COPY_GAP: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Haste {
     None,
+    /// Only where split horizon kept it back so far.
+    Revealed,
     Soon,
     /// At once, and repeated.
     Urgent,
@@ -41,6 +43,7 @@ fn haste(before: Option<Told>, after: Option<Told>) -> Haste {
             Haste::Urgent
         }
         (Some(before), Some(after)) if after.metric.abs_diff(before.metric) >= SIGNIFICANT => Haste::Soon,
+        (Some(before), Some(after)) if before.via != after.via => Haste::Revealed,
         _ => Haste::None,
     }
 }
@@ -77,9 +80,15 @@ impl Router {
         let urgent = haste == Haste::Urgent;
         let delay = if urgent { URGENT } else { TRIGGERED };
         for (&id, state) in &mut self.links {
-            let back = state.link.split_horizon && after.is_some_and(|told| told.via == Some(id));
-            let never_told = before.is_none_or(|told| told.via == Some(id));
-            if state.neighbours.is_empty() || back && never_told {
+            let leads_here = |told: Option<Told>| {
+                state.link.split_horizon && told.is_some_and(|told| told.via == Some(id))
+            };
+            let (was_kept, is_kept) = (leads_here(before), leads_here(after));
+            let nothing_new = match haste {
+                Haste::Revealed => is_kept || !was_kept,
+                _ => is_kept && (was_kept || before.is_none()),
+            };
+            if state.neighbours.is_empty() || nothing_new {
                 continue;
             }
             state.outbox.updates.insert(key);
@@ -236,6 +245,10 @@ impl Router {
         }
         if let Some(told) = &mut slot.told {
             told.metric = metric;
+        }
+        if self.sources.len() >= self.config.max_sources && !self.sources.knows(key, router) {
+            self.count(DropReason::TooManySources, 1);
+            return retraction;
         }
         self.sources.sending(now, &mut self.timers, key, router, (seqno, metric));
         Tlv::Update { key, router, next_hop, interval, seqno, metric }
