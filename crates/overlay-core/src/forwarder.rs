@@ -48,6 +48,8 @@ use transmit::Transmit;
 
 /// Events of one batch that strangers and peers may cause; more are counted and dropped.
 const EVENTS: usize = 256;
+/// Of these, handshake messages of strangers: the rest is for known peers, however many strangers there are.
+const HANDSHAKES: u16 = 64;
 /// ICMPv6 errors in a second.
 const ICMP_ERRORS: u64 = 50;
 /// Reports of unknown receiver indices in a second.
@@ -114,6 +116,8 @@ pub struct Forwarder {
     parking: Parking,
     runs: Box<Runs>,
     tallies: [Tally; 2],
+    /// Handshake messages taken in this batch.
+    handshakes: u16,
     icmp_tokens: TokenBucket,
     stranger_tokens: TokenBucket,
     transit_tokens: TokenBucket,
@@ -133,6 +137,7 @@ impl Forwarder {
             parking: Parking::default(),
             runs: Box::new(Runs::new(config.uso)),
             tallies: [Tally::default(); 2],
+            handshakes: 0,
             icmp_tokens: TokenBucket::new(ICMP_ERRORS, ICMP_ERRORS),
             stranger_tokens: TokenBucket::new(STRANGERS, STRANGERS),
             transit_tokens: TokenBucket::new(config.transit, config.transit.max(u64::from(RESERVE))),
@@ -195,11 +200,17 @@ impl Forwarder {
         self.settle();
     }
 
+    /// Sends what waited for `peer`, itself or as the neighbour on the way.
     fn unpark(&mut self, now: Instant, peer: PeerIdx, arena: &mut [u8], out: &mut Batch) {
-        if let Some((at, gso, packet)) = self.parking.take(peer) {
-            let (_, mut area) = divide(&self.config.layout, arena);
-            self.towards_peer(now, gso, &packet, &mut area, out);
-            self.parking.give_back(at, packet);
+        for waiting in self.parking.waiting().into_iter().flatten() {
+            let through = self.peers.tx(waiting).and_then(|tx| tx.path) == Some(Path::Through(peer));
+            if (waiting == peer || through)
+                && let Some((at, gso, packet)) = self.parking.take(waiting)
+            {
+                let (_, mut area) = divide(&self.config.layout, arena);
+                self.towards_peer(now, gso, &packet, &mut area, out);
+                self.parking.give_back(at, packet);
+            }
         }
     }
 
@@ -208,6 +219,7 @@ impl Forwarder {
     pub fn end_of_batch(&mut self, _now: Instant, arena: &mut [u8], out: &mut Batch) {
         self.runs.close_all(arena, out);
         self.transmit.reset();
+        self.handshakes = 0;
         let stats = &self.config.stats;
         stats.add(Figure::Batches, 1);
         if !out.writes.is_empty() {

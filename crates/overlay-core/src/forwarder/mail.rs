@@ -130,3 +130,14 @@ pub enum Event {
     /// A replaced table, for control to free.
     Retired(Arc<Fib>),
 }
+
+impl Event {
+    /// Whether a stranger can cause it at will. When the queue to control is nearly full the shell drops these, and only
+    /// these, so that strangers cannot keep known peers from control.
+    pub fn is_strangers(&self) -> bool {
+        matches!(
+            self,
+            Event::Handshake { .. } | Event::Stranger { .. } | Event::Elsewhere { from: Path::Udp(_), .. }
+        )
+    }
+}

@@ -18,7 +18,7 @@ use crate::forwarder::keys::{OpenFailure, Opened, worker_of};
 use crate::forwarder::mail::{Event, PeerKind, Watch};
 use crate::forwarder::relay::Transit;
 use crate::forwarder::stats::Figure;
-use crate::forwarder::{EVENTS, Forwarder, raise};
+use crate::forwarder::{EVENTS, Forwarder, HANDSHAKES, raise};
 use crate::{Path, PeerIdx};
 use ln6_crypto::message::{Kind, TAG, TRANSPORT_HEADER, read_transport_header};
 use ln6_types::Instant;
@@ -97,8 +97,11 @@ impl Forwarder {
                 self.transmit.send(arrival.from, Ecn::default(), at, reply.len(), out);
                 Err(DropReason::CookieSent)
             }
-            Verdict::Pass if out.events.len() >= EVENTS => Err(DropReason::EventQueueFull),
+            Verdict::Pass if self.handshakes >= HANDSHAKES || out.events.len() >= EVENTS => {
+                Err(DropReason::EventQueueFull)
+            }
             Verdict::Pass => {
+                self.handshakes += 1;
                 out.events.push(Event::Handshake { from: arrival.from, message: message.to_vec() });
                 Ok(())
             }
