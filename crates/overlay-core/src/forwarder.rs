@@ -15,6 +15,7 @@ mod inside;
 mod ipv6;
 pub mod keys;
 pub mod mail;
+mod memo;
 mod outside;
 mod park;
 mod peers;
@@ -37,6 +38,7 @@ use inside::divide;
 use keys::ReceiveKey;
 use ln6_types::Instant;
 use mail::{Event, Update};
+use memo::Memo;
 use outside::Arrival;
 use park::Parking;
 use peers::Peers;
@@ -116,6 +118,10 @@ pub struct Forwarder {
     parking: Parking,
     runs: Box<Runs>,
     tallies: [Tally; 2],
+    /// What goes to whom.
+    sent: Memo,
+    /// What came from whom.
+    received: Memo,
     /// Handshake messages taken in this batch.
     handshakes: u16,
     icmp_tokens: TokenBucket,
@@ -137,6 +143,8 @@ impl Forwarder {
             parking: Parking::default(),
             runs: Box::new(Runs::new(config.uso)),
             tallies: [Tally::default(); 2],
+            sent: Memo::default(),
+            received: Memo::default(),
             handshakes: 0,
             icmp_tokens: TokenBucket::new(ICMP_ERRORS, ICMP_ERRORS),
             stranger_tokens: TokenBucket::new(STRANGERS, STRANGERS),
@@ -149,6 +157,10 @@ impl Forwarder {
     /// Takes one piece of mail. The shell drains the mailbox before every batch of UDP reads, so that a key mailed before
     /// its first datagram is there. May lay out datagrams and writes, and allocate.
     pub fn apply(&mut self, now: Instant, update: Update, arena: &mut [u8], out: &mut Batch) {
+        if matches!(update, Update::Fib(_) | Update::Peer(..) | Update::Gone(_)) {
+            self.sent.forget_all();
+            self.received.forget_all();
+        }
         match update {
             Update::Fib(fib) => {
                 self.peers.grow(fib.peers());

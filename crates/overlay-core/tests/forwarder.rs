@@ -674,6 +674,45 @@ fn a_replaced_table_goes_back_to_control() {
 }
 
 #[test]
+fn rights_that_are_withdrawn_hold_no_longer() {
+    let (mut a, mut b) = pair();
+    let packet = ping(host(1), host(2), 56);
+    pass(&mut a, &mut b, plain(), &packet);
+    b.clear();
+    b.fib.owners.retain(|(prefix, _)| !prefix.contains(host(1)));
+    b.publish();
+    pass(&mut a, &mut b, plain(), &packet);
+    assert_dropped(&b, DropReason::SourceNotTheirs);
+    b.route_to(1);
+    pass(&mut a, &mut b, plain(), &packet);
+    assert_eq!(b.writes().len(), 1);
+    b.mail(Update::Peer(peer(1), Arc::new(b.tx(1, PeerKind::Guest, Some(path(1)), true))));
+    b.clear();
+    pass(&mut a, &mut b, plain(), &packet);
+    assert!(b.out.writes.is_empty());
+    a.fib.owners.clear();
+    a.publish();
+    a.read_tun(plain(), &packet);
+    assert_dropped(&a, DropReason::SourceNotOurs);
+}
+
+#[test]
+fn what_one_peer_may_send_another_may_not() {
+    let (mut a, mut b) = pair();
+    let mut c = Node::new(3);
+    connect(&mut c, &mut b);
+    c.fib.owners.push((prefix(1), vec![PeerIdx::SELF]));
+    c.publish();
+    b.clear();
+    let packet = ping(host(1), host(2), 56);
+    pass(&mut a, &mut b, plain(), &packet);
+    assert_eq!(b.written(), packet);
+    b.clear();
+    pass(&mut c, &mut b, plain(), &packet);
+    assert_dropped(&b, DropReason::SourceNotTheirs);
+}
+
+#[test]
 fn strangers_leave_room_for_the_messages_of_peers() {
     let (mut a, mut b) = pair();
     let me = PublicKey([7; 32]);

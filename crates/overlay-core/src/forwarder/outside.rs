@@ -236,11 +236,14 @@ impl Forwarder {
         if belongs_to_link(&header)? {
             return hand_to_control(peer, &arena[packet.range()], out);
         }
-        if !self.fib.may_send(peer, header.src) {
-            return Err(DropReason::SourceNotTheirs);
-        }
-        if !self.fib.delivers(header.src, header.dst, kind == PeerKind::Stock) {
-            return Err(DropReason::NotForUs);
+        if self.received.peer(&arena[packet.range()]) != Some(peer) {
+            if !self.fib.may_send(peer, header.src) {
+                return Err(DropReason::SourceNotTheirs);
+            }
+            if !self.fib.delivers(header.src, header.dst, kind == PeerKind::Stock) {
+                return Err(DropReason::NotForUs);
+            }
+            self.received.remember(&arena[packet.range()], peer);
         }
         if !decapsulate_ecn(outer, &mut arena[packet.range()]) {
             return Err(DropReason::NotEcnCapable);
