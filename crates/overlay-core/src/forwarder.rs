@@ -30,7 +30,6 @@ use crate::{Path, PeerIdx};
 use arena::{ArenaLayout, RESERVE};
 use batch::{Batch, Ecn, Span};
 use coalesce::Runs;
-use core::hash::{BuildHasherDefault, Hasher};
 use drop::DropReason;
 use fib::Fib;
 use gate::{Gate, Porter};
@@ -43,7 +42,7 @@ use outside::Arrival;
 use park::Parking;
 use peers::Peers;
 use stats::{Figure, Stats};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use token::TokenBucket;
 use transmit::Transmit;
@@ -86,26 +85,6 @@ struct Tally {
     bytes: u64,
 }
 
-/// Receiver indices are random already: they hash to themselves.
-#[derive(Clone, Copy, Default)]
-struct IndexHasher(u64);
-
-impl Hasher for IndexHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u32(&mut self, index: u32) {
-        self.0 = u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 /// One worker's half of the node.
 pub struct Forwarder {
     config: Config,
@@ -113,7 +92,7 @@ pub struct Forwarder {
     gate: Option<Arc<Gate>>,
     porter: Porter,
     peers: Peers,
-    receive: HashMap<u32, Box<ReceiveKey>, BuildHasherDefault<IndexHasher>>,
+    receive: BTreeMap<u32, Box<ReceiveKey>>,
     transmit: Transmit,
     parking: Parking,
     runs: Box<Runs>,
@@ -138,7 +117,7 @@ impl Forwarder {
             gate: None,
             porter: Porter::new(&config.seed),
             peers: Peers::default(),
-            receive: HashMap::default(),
+            receive: BTreeMap::new(),
             transmit: Transmit::new(config.layout.tx),
             parking: Parking::default(),
             runs: Box::new(Runs::new(config.uso)),

@@ -141,3 +141,18 @@ impl Event {
         )
     }
 }
+
+impl Update {
+    /// A copy for one more worker; `None` for what only one worker may have.
+    pub fn try_copy(&self) -> Option<Update> {
+        Some(match self {
+            Update::Fib(fib) => Update::Fib(fib.clone()),
+            Update::Peer(peer, tx) => Update::Peer(*peer, tx.clone()),
+            Update::Gone(peer) => Update::Gone(*peer),
+            Update::Forget(index) => Update::Forget(*index),
+            Update::Watch(peer, watch) => Update::Watch(*peer, *watch),
+            Update::Gate(gate) => Update::Gate(gate.clone()),
+            Update::Receive(_) | Update::Send(..) | Update::Datagram(..) => return None,
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! What control knows of one peer.
+
+use crate::control::config::StockPeer;
+use crate::control::message::Message;
+use crate::forwarder::keys::{SendKey, index_for};
+use crate::forwarder::mail::{PeerKind, Watch};
+use crate::forwarder::stats::PeerCounters;
+use crate::{Path, PeerIdx};
+use core::net::SocketAddr;
+use ln6_crypto::cookie::CookieJar;
+use ln6_crypto::handshake::{Initiator, Tai64n};
+use ln6_crypto::keys::{Psk, router_id};
+use ln6_types::{Instant, PublicKey, RouterId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One keypair of a session, as control sees it: the receiving half lives in a worker.
+pub(crate) struct Keys {
+    pub(crate) send: Arc<SendKey>,
+    /// Our receiver index.
+    pub(crate) index: u32,
+    pub(crate) born: Instant,
+    /// Whether we were the initiator, who alone renews it by time.
+    pub(crate) initiator: bool,
+    /// By which path it was made: the message that completed it came from there.
+    pub(crate) path: Path,
+}
+
+/// An initiation on its way.
+pub(crate) struct Pending {
+    pub(crate) initiator: Initiator,
+    pub(crate) index: u32,
+    /// When this very message was sent.
+    pub(crate) sent: Instant,
+    /// When the series of attempts began (REKEY_ATTEMPT_TIME counts from here).
+    pub(crate) since: Instant,
+}
+
+/// A reliable message that is not acknowledged yet.
+pub(crate) struct Unacknowledged {
+    pub(crate) message: Message,
+    pub(crate) due: Instant,
+    pub(crate) tries: u8,
+}
+
+/// Who wants a long-lived connection.
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Meta {
+    /// We chose this peer.
+    pub(crate) ours: bool,
+    /// It says it chose us.
+    pub(crate) theirs: bool,
+    /// Babel runs on it.
+    pub(crate) link: bool,
+}
+
+impl Meta {
+    pub(crate) fn any(self) -> bool {
+        self.ours || self.theirs
+    }
+}
+
+pub(crate) struct Peer {
+    pub(crate) idx: PeerIdx,
+    pub(crate) key: PublicKey,
+    pub(crate) router: RouterId,
+    pub(crate) psk: Psk,
+    pub(crate) kind: PeerKind,
+    pub(crate) stock: Option<StockPeer>,
+    pub(crate) counters: Arc<PeerCounters>,
+
+    pub(crate) jar: CookieJar,
+    pub(crate) pending: Option<Pending>,
+    pub(crate) current: Option<Keys>,
+    pub(crate) previous: Option<Keys>,
+    /// Responder's keys, until the initiator proves it has them.
+    pub(crate) next: Option<Keys>,
+    /// Greatest timestamp of an initiation accepted from it.
+    pub(crate) greatest: Option<Tai64n>,
+    pub(crate) last_initiation: Option<Instant>,
+
+    pub(crate) path: Option<Path>,
+    /// Configured, cached and observed addresses, best first.
+    pub(crate) known: Vec<SocketAddr>,
+    pub(crate) heard: Option<Instant>,
+    /// Sent data for which nothing was heard yet.
+    pub(crate) unanswered: bool,
+    pub(crate) armed: Watch,
+    /// Failed connection series in a row.
+    pub(crate) failures: u32,
+
+    pub(crate) meta: Meta,
+    pub(crate) said_hello: bool,
+    /// Gossip runs with it.
+    pub(crate) gossips: bool,
+    pub(crate) version: u16,
+    pub(crate) transit: bool,
+    pub(crate) outbox: BTreeMap<u32, Unacknowledged>,
+    /// Reliable messages already handled, newest last.
+    pub(crate) handled: Vec<u32>,
+}
+
+impl Peer {
+    pub(crate) fn new(idx: PeerIdx, key: PublicKey, psk: Psk) -> Self {
+        Peer {
+            idx,
+            key,
+            router: router_id(&key),
+            psk,
+            kind: PeerKind::Guest,
+            stock: None,
+            counters: Arc::new(PeerCounters::default()),
+            jar: CookieJar::new(&key),
+            pending: None,
+            current: None,
+            previous: None,
+            next: None,
+            greatest: None,
+            last_initiation: None,
+            path: None,
+            known: Vec::new(),
+            heard: None,
+            unanswered: false,
+            armed: Watch::default(),
+            failures: 0,
+            meta: Meta::default(),
+            said_hello: false,
+            gossips: false,
+            version: 0,
+            transit: true,
+            outbox: BTreeMap::new(),
+            handled: Vec::new(),
+        }
+    }
+
+    /// Whether packets can be sealed to it now.
+    pub(crate) fn connected(&self) -> bool {
+        self.current.is_some() && self.path.is_some()
+    }
+
+    /// Connected without anybody between.
+    pub(crate) fn direct(&self) -> bool {
+        self.current.is_some() && matches!(self.path, Some(Path::Udp(_)))
+    }
+
+    /// Puts an address that worked in front of the known ones.
+    pub(crate) fn remember(&mut self, address: SocketAddr) {
+        self.known.retain(|other| *other != address);
+        self.known.insert(0, address);
+        self.known.truncate(8);
+    }
+}
+
+/// All peers, by number and by key.
+#[derive(Default)]
+pub(crate) struct Peers {
+    all: BTreeMap<PeerIdx, Peer>,
+    by_key: BTreeMap<PublicKey, PeerIdx>,
+    by_router: BTreeMap<RouterId, PeerIdx>,
+    /// Receiver indices in use, also of pending initiations.
+    indices: BTreeMap<u32, PeerIdx>,
+    last: u32,
+    /// Peers whose sending side changed since the workers were told.
+    pub(crate) changed: BTreeSet<PeerIdx>,
+}
+
+impl Peers {
+    pub(crate) fn get(&self, idx: PeerIdx) -> Option<&Peer> {
+        self.all.get(&idx)
+    }
+
+    pub(crate) fn get_mut(&mut self, idx: PeerIdx) -> Option<&mut Peer> {
+        self.all.get_mut(&idx)
+    }
+
+    pub(crate) fn by_key(&self, key: &PublicKey) -> Option<PeerIdx> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(crate) fn by_router(&self, router: &RouterId) -> Option<PeerIdx> {
+        self.by_router.get(router).copied()
+    }
+
+    pub(crate) fn by_index(&self, index: u32) -> Option<PeerIdx> {
+        self.indices.get(&index).copied()
+    }
+
+    /// The number of the peer with this key, newly given if need be.
+    pub(crate) fn intern(&mut self, key: PublicKey) -> PeerIdx {
+        if let Some(idx) = self.by_key(&key) {
+            return idx;
+        }
+        self.last += 1;
+        let idx = PeerIdx(self.last);
+        let peer = Peer::new(idx, key, Psk::NONE);
+        self.by_key.insert(key, idx);
+        self.by_router.insert(peer.router, idx);
+        self.all.insert(idx, peer);
+        idx
+    }
+
+    pub(crate) fn remove(&mut self, idx: PeerIdx) -> Option<Peer> {
+        let peer = self.all.remove(&idx)?;
+        self.by_key.remove(&peer.key);
+        self.by_router.remove(&peer.router);
+        self.changed.remove(&idx);
+        Some(peer)
+    }
+
+    /// Claims a random receiver index whose low three bits name `worker`; `None` if it is taken.
+    pub(crate) fn claim(&mut self, idx: PeerIdx, random: u32, worker: u8) -> Option<u32> {
+        let index = index_for(worker, random);
+        if index == 0 || self.indices.contains_key(&index) {
+            return None;
+        }
+        self.indices.insert(index, idx);
+        Some(index)
+    }
+
+    pub(crate) fn release(&mut self, index: u32) {
+        self.indices.remove(&index);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> {
+        self.all.values()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<PeerIdx> {
+        self.all.keys().copied().collect()
+    }
+}

@@ -1,0 +1,437 @@
+//! WireGuard sessions: handshakes, their retries, key slots and timers.
+//!
+//! Control makes keys and moves the receiving half into the worker that the receiver index names; it never seals or opens
+//! data itself. Mail order matters: the receiving key goes out before the sending side that makes the other end use it.
+
+use crate::control::output::{Notice, Output, To};
+use crate::control::peer::{Keys, Peer, Pending};
+use crate::control::secrets::draw;
+use crate::control::timers::Reason;
+use crate::control::{Control, frame};
+use crate::forwarder::keys::{ReceiveKey, SendKey, worker_of};
+use crate::forwarder::mail::{Packet, PeerKind, PeerTx, Update, Watch};
+use crate::{Path, PeerIdx};
+use core::time::Duration;
+use ln6_crypto::handshake::{Ephemeral, Initiator, Received, SessionKeys};
+use ln6_crypto::message::{COOKIE_LEN, INITIATION_LEN, RESPONSE_LEN, receiver};
+use ln6_crypto::seal::Suite;
+use ln6_crypto::timers::{
+    KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE,
+    REKEY_TIMEOUT,
+};
+use ln6_types::Instant;
+use std::sync::Arc;
+
+/// Initiations from one peer nearer together than this are ignored (wireguard-go's constant).
+const INITIATION_GAP: Duration = Duration::from_millis(20);
+/// Sessions with keys that hold no certificate here, all together (DESIGN 6).
+const GUESTS: usize = 256;
+
+impl Control {
+    /// Makes sure that a session with `idx` exists or is being made.
+    pub(crate) fn want(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        let fresh = peer.current.as_ref().is_some_and(|keys| now.since(keys.born) < REJECT_AFTER_TIME);
+        if !(fresh && peer.path.is_some()) && peer.pending.is_none() {
+            self.initiate(now, idx);
+        }
+    }
+
+    /// Sends an initiation, unless one was sent within REKEY_TIMEOUT. The same message goes out on every path there is to
+    /// try: the first to arrive is answered, the others are refused as replays, so the fastest path wins.
+    pub(crate) fn initiate(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        if peer.pending.as_ref().is_some_and(|pending| now.since(pending.sent) < REKEY_TIMEOUT) {
+            return;
+        }
+        let since = peer.pending.as_ref().map_or(now, |pending| pending.since);
+        let paths = self.paths_to(now, idx);
+        if paths.is_empty() {
+            self.give_up(now, idx);
+            return;
+        }
+        let Some(stamp) = self.stamps.next(self.wall(now)) else {
+            self.waiting_for_stamps.insert(idx);
+            return;
+        };
+        let Some(index) = self.claim_index(idx) else { return };
+        let ephemeral = Ephemeral::from_seed(draw(&mut *self.secrets));
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if let Some(old) = peer.pending.take() {
+            self.retired_indices.push(old.index);
+        }
+        let mut message = [0; INITIATION_LEN];
+        let started = Initiator::start(&self.secret, &peer.key, index, stamp, ephemeral, &mut message);
+        let Ok(initiator) = started else {
+            self.retired_indices.push(index);
+            return;
+        };
+        peer.jar.write_macs(now, &mut message);
+        peer.pending = Some(Pending { initiator, index, sent: now, since });
+        let retry = now + REKEY_TIMEOUT + self.jitter.millis(333);
+        self.timers.set(idx, Reason::Retry, retry);
+        for path in paths {
+            self.send_outer(idx, path, message.to_vec());
+        }
+        self.counters.initiations_sent += 1;
+    }
+
+    /// REKEY_TIMEOUT passed without an answer.
+    pub(crate) fn retry(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        let Some(pending) = &peer.pending else { return };
+        if now.since(pending.since) >= REKEY_ATTEMPT_TIME {
+            self.give_up(now, idx);
+        } else {
+            self.initiate(now, idx);
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if let Some(pending) = peer.pending.take() {
+            self.retired_indices.push(pending.index);
+        }
+        peer.failures = peer.failures.saturating_add(1);
+        self.timers.clear(idx, Reason::Retry);
+        self.schedule_connect(now, idx);
+    }
+
+    fn claim_index(&mut self, idx: PeerIdx) -> Option<u32> {
+        let worker = (idx.0 % u32::from(self.workers)) as u8;
+        (0..8).find_map(|_| {
+            let random = u32::from_be_bytes(draw(&mut *self.secrets));
+            self.peers.claim(idx, random, worker)
+        })
+    }
+
+    /// Sends a finished outer message by `path`.
+    pub(crate) fn send_outer(&mut self, idx: PeerIdx, path: Path, bytes: Packet) {
+        match path {
+            Path::Udp(to) => self.out(Output::Datagram { to, bytes }),
+            Path::Through(via) => {
+                let Some(peer) = self.peers.get(idx) else { return };
+                let relay = frame::relay(peer.router, self.router, &bytes);
+                self.out(Output::Update(To::Worker(0), Update::Send(via, relay)));
+            }
+        }
+    }
+
+    /// A handshake message that passed a worker's gate.
+    pub(crate) fn handle_handshake(&mut self, now: Instant, from: Path, message: &[u8]) {
+        if let Ok(initiation) = <&[u8; INITIATION_LEN]>::try_from(message) {
+            self.handle_initiation(now, from, initiation);
+        } else if let Ok(response) = <&[u8; RESPONSE_LEN]>::try_from(message) {
+            self.handle_response(now, from, response);
+        } else if let Ok(cookie) = <&[u8; COOKIE_LEN]>::try_from(message) {
+            self.handle_cookie(now, cookie);
+        }
+    }
+
+    fn handle_initiation(&mut self, now: Instant, from: Path, message: &[u8; INITIATION_LEN]) {
+        let Ok(received) = Received::read(&self.secret, message) else {
+            self.counters.handshakes_refused += 1;
+            return;
+        };
+        if received.peer() == self.key {
+            return;
+        }
+        let Some(idx) = self.admit(now, &received) else {
+            self.counters.handshakes_refused += 1;
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.greatest.is_some_and(|greatest| received.stamp() <= greatest) {
+            // The same message by another path, or a replay, or a peer whose clock went back and whose state was lost:
+            // the last one is helped by an initiation of ours, which needs no timestamp of its own.
+            let stale = peer.last_initiation.is_some_and(|at| now.since(at) >= REKEY_TIMEOUT);
+            if stale && peer.stock.is_none() {
+                self.initiate(now, idx);
+            }
+            return;
+        }
+        if peer.last_initiation.is_some_and(|at| now.since(at) < INITIATION_GAP) {
+            return;
+        }
+        peer.greatest = Some(received.stamp());
+        peer.last_initiation = Some(now);
+        let psk = peer.psk.clone();
+        let Some(index) = self.claim_index(idx) else { return };
+        let ephemeral = Ephemeral::from_seed(draw(&mut *self.secrets));
+        let mut answer = [0; RESPONSE_LEN];
+        let Ok(keys) = received.answer(&psk, index, ephemeral, &mut answer) else {
+            self.peers.release(index);
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        peer.jar.write_macs(now, &mut answer);
+        self.install_receive(now, idx, &keys);
+        let keys = self.sending_half(now, &keys, false, from);
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if let Some(unconfirmed) = peer.next.replace(keys) {
+            self.retired_indices.push(unconfirmed.index);
+        }
+        self.timers.set(idx, Reason::Zero, now + 3 * REJECT_AFTER_TIME);
+        self.send_outer(idx, from, answer.to_vec());
+        self.counters.handshakes_answered += 1;
+    }
+
+    /// The peer behind an initiation; strangers become guests while there is room.
+    fn admit(&mut self, now: Instant, received: &Received) -> Option<PeerIdx> {
+        if let Some(idx) = self.peers.by_key(&received.peer()) {
+            return Some(idx);
+        }
+        let guests = self.peers.iter().filter(|peer| peer.kind == PeerKind::Guest).count();
+        if guests >= GUESTS && !self.forget_a_guest(now) {
+            return None;
+        }
+        Some(self.peers.intern(received.peer()))
+    }
+
+    /// Makes room by dropping the guest that was silent longest and never confirmed a session.
+    fn forget_a_guest(&mut self, now: Instant) -> bool {
+        let idle = self
+            .peers
+            .iter()
+            .filter(|peer| peer.kind == PeerKind::Guest && peer.current.is_none() && !peer.meta.ours)
+            .min_by_key(|peer| peer.last_initiation)
+            .map(|peer| peer.idx);
+        idle.map(|idx| self.forget_peer(now, idx)).is_some()
+    }
+
+    fn handle_response(&mut self, now: Instant, from: Path, message: &[u8; RESPONSE_LEN]) {
+        let Some(index) = receiver(message) else { return };
+        let Some(idx) = self.peers.by_index(index) else { return };
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        let Some(pending) = peer.pending.take_if(|pending| pending.index == index) else { return };
+        let psk = peer.psk.clone();
+        match pending.initiator.finish(&psk, message) {
+            Ok(keys) => {
+                self.install_receive(now, idx, &keys);
+                let keys = self.sending_half(now, &keys, true, from);
+                self.timers.clear(idx, Reason::Retry);
+                self.install_current(now, idx, keys);
+                // Confirms the keys to the responder even if there is nothing to say.
+                self.send_inner(idx, Vec::new());
+            }
+            // A forged answer must not cost the real one.
+            Err(failed) => {
+                let (initiator, _) = failed;
+                peer.pending = Some(Pending { initiator, index, sent: pending.sent, since: pending.since });
+                self.counters.handshakes_refused += 1;
+            }
+        }
+    }
+
+    fn handle_cookie(&mut self, now: Instant, message: &[u8; COOKIE_LEN]) {
+        let Some(idx) = receiver(message).and_then(|index| self.peers.by_index(index)) else { return };
+        if let Some(peer) = self.peers.get_mut(idx) {
+            // The retry carries the cookie; an unauthentic one changes nothing.
+            let _ = peer.jar.open_reply(now, message);
+        }
+    }
+
+    /// The responder's keys were used by the initiator: from now on they are ours to use, too.
+    pub(crate) fn handle_confirmed(&mut self, now: Instant, index: u32) {
+        let Some(idx) = self.peers.by_index(index) else { return };
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        let Some(keys) = peer.next.take_if(|keys| keys.index == index) else { return };
+        self.install_current(now, idx, keys);
+    }
+
+    fn install_receive(&mut self, now: Instant, idx: PeerIdx, keys: &SessionKeys) {
+        let Ok(aead) = keys.receive.aead(Suite::ChaCha20Poly1305) else { return };
+        let worker = worker_of(keys.receive_index);
+        let key = Box::new(ReceiveKey::new(keys.receive_index, idx, aead, now + REJECT_AFTER_TIME));
+        self.out(Output::Update(To::Worker(worker), Update::Receive(key)));
+    }
+
+    fn sending_half(&self, now: Instant, keys: &SessionKeys, initiator: bool, path: Path) -> Keys {
+        let aead = keys.send.aead(Suite::ChaCha20Poly1305).expect("ChaCha20-Poly1305 is in every build");
+        let send = Arc::new(SendKey::new(keys.send_index, aead, now + REJECT_AFTER_TIME));
+        Keys { send, index: keys.receive_index, born: now, initiator, path }
+    }
+
+    fn install_current(&mut self, now: Instant, idx: PeerIdx, keys: Keys) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        let new = peer.current.is_none();
+        let path = keys.path;
+        peer.path = Some(path);
+        peer.failures = 0;
+        peer.heard = Some(now);
+        peer.unanswered = false;
+        if let Path::Udp(address) = path {
+            peer.remember(address);
+        }
+        if let Some(old) = peer.previous.take() {
+            self.retired_indices.push(old.index);
+        }
+        peer.previous = peer.current.replace(keys);
+        let key = peer.key;
+        self.peers.changed.insert(idx);
+        self.timers.clear(idx, Reason::Dead);
+        self.timers.set(idx, Reason::Reject, now + REJECT_AFTER_TIME);
+        self.timers.set(idx, Reason::Zero, now + 3 * REJECT_AFTER_TIME);
+        self.arm(idx, Watch { sent: true, received: true, data_received: true });
+        if new {
+            self.out(Output::Notice(Notice::SessionUp { peer: key, path }));
+        }
+        // The sending side must be with the workers before anything is said.
+        self.publish_peers();
+        self.session_up(now, idx);
+    }
+
+    /// Mails the workers what changed of the peers' sending sides.
+    pub(crate) fn publish_peers(&mut self) {
+        for idx in std::mem::take(&mut self.peers.changed) {
+            let Some(peer) = self.peers.get(idx) else { continue };
+            let update = Update::Peer(idx, Arc::new(self.transmit_side(peer)));
+            self.out(Output::Update(To::All, update));
+        }
+        for index in std::mem::take(&mut self.retired_indices) {
+            self.peers.release(index);
+            self.out(Output::Update(To::Worker(worker_of(index)), Update::Forget(index)));
+        }
+    }
+
+    fn transmit_side(&self, peer: &Peer) -> PeerTx {
+        PeerTx {
+            key: peer.current.as_ref().map(|keys| keys.send.clone()),
+            path: peer.path,
+            mtu: self.mtu_by(peer.path),
+            kind: peer.kind,
+            router: peer.router,
+            counters: peer.counters.clone(),
+        }
+    }
+
+    /// Edges seen by the workers.
+    pub(crate) fn handle_seen(&mut self, now: Instant, idx: PeerIdx, seen: Watch) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        peer.armed.sent &= !seen.sent;
+        peer.armed.received &= !seen.received;
+        peer.armed.data_received &= !seen.data_received;
+        let age = peer.current.as_ref().map(|keys| (keys.initiator, now.since(keys.born)));
+        if seen.received {
+            peer.heard = Some(now);
+            peer.unanswered = false;
+            self.timers.clear(idx, Reason::Dead);
+        }
+        if seen.sent {
+            self.timers.clear(idx, Reason::Keepalive);
+            if !seen.received {
+                let peer = self.peers.get_mut(idx).expect("looked up above");
+                peer.unanswered = true;
+                let dead = now + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT;
+                self.timers.set_if_idle(idx, Reason::Dead, dead);
+            }
+        }
+        if seen.data_received && !seen.sent {
+            self.timers.set_if_idle(idx, Reason::Keepalive, now + KEEPALIVE_TIMEOUT);
+        }
+        let renew = match age {
+            Some((true, age)) => {
+                seen.sent && age >= REKEY_AFTER_TIME || seen.received && age >= REKEY_ON_RECEIVE
+            }
+            Some((false, age)) => seen.sent && age >= REJECT_AFTER_TIME,
+            None => seen.sent,
+        };
+        if renew {
+            self.initiate(now, idx);
+        }
+        self.timers.set_if_idle(idx, Reason::Watch, now + Duration::from_secs(1));
+    }
+
+    /// Arms edges that are not armed.
+    pub(crate) fn arm(&mut self, idx: PeerIdx, watch: Watch) {
+        if let Some(peer) = self.peers.get_mut(idx) {
+            peer.armed = watch;
+            self.out(Output::Update(To::All, Update::Watch(idx, watch)));
+        }
+    }
+
+    /// The current key may not be used any longer.
+    pub(crate) fn reject(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.current.as_ref().is_some_and(|keys| now.since(keys.born) < REJECT_AFTER_TIME) {
+            return;
+        }
+        let ended = peer.current.take();
+        if let Some(old) = peer.previous.take() {
+            self.retired_indices.push(old.index);
+        }
+        let wanted = peer.meta.any() || peer.stock.as_ref().is_some_and(|stock| stock.keepalive > 0);
+        let key = peer.key;
+        if let Some(keys) = ended {
+            self.retired_indices.push(keys.index);
+            self.peers.changed.insert(idx);
+            self.out(Output::Notice(Notice::SessionDown { peer: key }));
+            self.session_down(now, idx);
+        }
+        if wanted {
+            self.schedule_connect(now, idx);
+        }
+    }
+
+    /// Erases all keys of a session that nothing renewed.
+    pub(crate) fn zero(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        let slots = [peer.current.take(), peer.previous.take(), peer.next.take()];
+        let had = slots.iter().any(Option::is_some);
+        self.retired_indices.extend(slots.into_iter().flatten().map(|keys| keys.index));
+        self.peers.changed.insert(idx);
+        if had {
+            self.session_down(now, idx);
+        }
+        if self
+            .peers
+            .get(idx)
+            .is_some_and(|peer| peer.kind == PeerKind::Guest && peer.stock.is_none() && !peer.meta.ours)
+        {
+            self.forget_peer(now, idx);
+        }
+    }
+
+    /// Drops a peer and everything that named it.
+    pub(crate) fn forget_peer(&mut self, now: Instant, idx: PeerIdx) {
+        self.session_down(now, idx);
+        let Some(peer) = self.peers.remove(idx) else { return };
+        let slots = [peer.current, peer.previous, peer.next];
+        self.retired_indices.extend(slots.into_iter().flatten().map(|keys| keys.index));
+        self.retired_indices.extend(peer.pending.map(|pending| pending.index));
+        self.timers.clear_all(idx);
+        self.out(Output::Update(To::All, Update::Gone(idx)));
+    }
+
+    /// Seals an inner packet in the session with `idx`.
+    pub(crate) fn send_inner(&mut self, idx: PeerIdx, packet: Packet) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        if !peer.connected() {
+            return;
+        }
+        self.publish_peers();
+        self.out(Output::Update(To::Worker(0), Update::Send(idx, packet)));
+    }
+
+    /// An authenticated packet, newer than all before, came by another path.
+    pub(crate) fn handle_moved(&mut self, now: Instant, idx: PeerIdx, from: Path) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        match (peer.stock.is_some(), from) {
+            // WireGuard's own roaming, for those who know no other.
+            (true, Path::Udp(address)) => {
+                peer.remember(address);
+                peer.path = Some(from);
+                self.peers.changed.insert(idx);
+            }
+            (true, Path::Through(_)) => {}
+            // A handshake over the new path is the proof that it leads to the peer.
+            (false, Path::Udp(address)) => {
+                if peer.path != Some(from) {
+                    peer.remember(address);
+                    self.initiate(now, idx);
+                }
+            }
+            (false, Path::Through(_)) => {}
+        }
+    }
+}
