@@ -74,11 +74,7 @@ impl Control {
         }
         match address.ip() {
             IpAddr::V4(v4) => {
-                !(v4.is_unspecified()
-                    || v4.is_multicast()
-                    || v4.is_broadcast()
-                    || v4.is_loopback()
-                    || v4.is_link_local())
+                !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_loopback() || v4.is_link_local())
             }
             IpAddr::V6(v6) => {
                 let outside = !self.inside.iter().any(|prefix| prefix.contains(v6));
@@ -113,8 +109,11 @@ impl Control {
         let wall = self.wall(now);
         let brokers: BTreeSet<PublicKey> =
             self.brokers.iter().map(|broker| broker.key).chain(self.membership.brokers(wall)).collect();
-        let mut chosen: BTreeSet<PeerIdx> =
-            brokers.into_iter().filter(|key| *key != self.key).map(|key| self.peers.intern(key)).collect();
+        let mut chosen: BTreeSet<PeerIdx> = brokers
+            .into_iter()
+            .filter(|key| *key != self.key)
+            .map(|key| self.peers.intern(key))
+            .collect();
         if self.membership.status(&self.key, wall).holds() {
             let others = self.reachable_members(now);
             chosen.extend(self.ring_successor(&others));

@@ -16,8 +16,7 @@ use ln6_crypto::handshake::{Ephemeral, Initiator, Received, SessionKeys};
 use ln6_crypto::message::{COOKIE_LEN, INITIATION_LEN, RESPONSE_LEN, receiver};
 use ln6_crypto::seal::Suite;
 use ln6_crypto::timers::{
-    KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE,
-    REKEY_TIMEOUT,
+    KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE, REKEY_TIMEOUT,
 };
 use ln6_types::Instant;
 use std::sync::Arc;
@@ -383,10 +382,7 @@ impl Control {
         if had {
             self.session_down(now, idx);
         }
-        if self
-            .peers
-            .get(idx)
-            .is_some_and(|peer| peer.kind == PeerKind::Guest && peer.stock.is_none() && !peer.meta.ours)
+        if self.peers.get(idx).is_some_and(|peer| peer.kind == PeerKind::Guest && peer.stock.is_none() && !peer.meta.ours)
         {
             self.forget_peer(now, idx);
         }

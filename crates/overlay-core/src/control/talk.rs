@@ -1,5 +1,6 @@
 //! Peer messages: what is said, when it is repeated, and what is done with what others say.
 
+use crate::{Path, PeerIdx};
 use crate::control::member::JOIN_AGAIN;
 use crate::control::message::{Body, Hello, JoinRequest, Message, MessageError};
 use crate::control::output::{Notice, Output};
@@ -8,7 +9,6 @@ use crate::control::secrets::draw;
 use crate::control::timers::Reason;
 use crate::control::{Control, frame};
 use crate::forwarder::mail::PeerKind;
-use crate::{Path, PeerIdx};
 use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_types::Instant;
