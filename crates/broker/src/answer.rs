@@ -50,7 +50,7 @@ impl From<&IssueError> for Refused {
 pub enum JoinAnswer {
     /// It holds these.
     Granted {
-        /// Its certificate, then the broker's, and on towards the root.
+        /// Its own certificate first, then the broker's, and on towards the root (which is not among them).
         certificates: Vec<Vec<u8>>,
         /// The newest revocations, by number.
         revocations: Vec<Vec<u8>>,
@@ -60,6 +60,8 @@ pub enum JoinAnswer {
         prefixes: Vec<Prefix>,
         /// When it should have renewed.
         not_after: UnixTime,
+        /// What its network name points at, if that is not what it was given.
+        proposal: Option<Prefix>,
     },
     /// An administrator must look at it; ask again later.
     Waiting {

@@ -93,6 +93,20 @@ fn waiting_then_approved_then_revoked_is_told_at_each_question() {
 }
 
 #[test]
+fn a_node_is_told_when_it_does_not_get_the_proposed_slot() {
+    let (desk, _) = started();
+    let mut told = Vec::new();
+    for number in 1..3 {
+        let secret = desk.invite();
+        let join = Join { secret, ssid: Some("LibreMesh.org".into()), ..ask(number) };
+        let JoinAnswer::Granted { prefixes, proposal, .. } = desk.join(join) else { panic!("refused") };
+        told.push((prefixes[0], proposal));
+    }
+    assert_eq!(told[0].1, None);
+    assert_eq!(told[1].1, Some(told[0].0), "somebody else was first");
+}
+
+#[test]
 fn what_is_newly_signed_is_told_once_it_is_on_disk() {
     let (tx, rx) = channel();
     let memory = Memory::default();

@@ -130,6 +130,10 @@ impl Registry {
             record.spans.push((holder, at, None));
         }
         record.state = KeyState::Active;
+        if self.signs.get(&record.sign) == Some(&key) {
+            self.signs.remove(&record.sign);
+        }
+        self.signs.insert(sign, key);
         (record.sign, record.holder, record.name) = (sign, holder, name.to_owned());
         self.denials.remove(&key);
         if let Some(id) = self.asking.remove(&key) {

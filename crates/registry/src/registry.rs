@@ -224,6 +224,8 @@ pub struct Registry {
     pub(crate) holders: BTreeMap<HolderId, Holder>,
     pub(crate) names: BTreeMap<String, HolderId>,
     pub(crate) keys: BTreeMap<PublicKey, KeyRecord>,
+    /// Which key a signing key belongs to; both live and die together.
+    pub(crate) signs: BTreeMap<VerifyKey, PublicKey>,
     pub(crate) delegations: BTreeMap<DelegationId, Delegation>,
     pub(crate) tenures: Vec<Tenure>,
     pub(crate) invitations: BTreeMap<InvitationId, Invitation>,
