@@ -23,6 +23,17 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// What a stranger is told of the broker's own troubles: no paths, no details.
+    pub(crate) fn unavailable() -> Self {
+        Refused::new(
+            "unavailable",
+            "the broker cannot answer just now",
+            "try again later; your prefix is safe",
+        )
+    }
+}
+
 impl From<&Refusal> for Refused {
     fn from(refusal: &Refusal) -> Self {
         Refused::new(refusal.code(), refusal, refusal.hint())
@@ -37,11 +48,7 @@ impl From<&StoreError> for Refused {
 
 impl From<&IssueError> for Refused {
     fn from(error: &IssueError) -> Self {
-        Refused::new(
-            "cannot_sign",
-            error,
-            "sign a new broker certificate with the root key ('ln6d root sign')",
-        )
+        Refused::new("cannot_sign", error, "sign a new broker certificate with the root key")
     }
 }
 

@@ -94,7 +94,9 @@ impl DeskHandle {
 fn refuse(work: Work, why: &Refused) {
     let why = why.clone();
     match work {
-        Work::Join { reply, .. } | Work::Renew { reply, .. } => reply(JoinAnswer::Refused(why)),
+        Work::Join { reply, .. } | Work::Renew { reply, .. } => {
+            reply(JoinAnswer::Refused(Refused::unavailable()))
+        }
         Work::Command { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
@@ -282,7 +284,7 @@ impl<J: Journal + 'static> Desk<J> {
 
     /// How a key stands, with its certificates if it has any.
     fn standing(&self, at: UnixTime, key: &PublicKey, ssid: Option<&str>) -> JoinAnswer {
-        let Some(registry) = &self.registry else { return JoinAnswer::Refused(unread()) };
+        let Some(registry) = &self.registry else { return JoinAnswer::Refused(Refused::unavailable()) };
         let refused = |refusal: Refusal| JoinAnswer::Refused((&refusal).into());
         match registry.standing(at, key) {
             Standing::Granted(_) => self.granted(at, key, ssid, registry).unwrap_or_else(JoinAnswer::Refused),
