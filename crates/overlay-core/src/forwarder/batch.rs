@@ -60,17 +60,13 @@ pub struct Gso {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ecn(pub u8);
 
-/// One read from the TUN: a packet or a superpacket.
+/// One read from the TUN: a packet or a superpacket, whole, in the arena's `tun` region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TunRead {
     /// What the kernel said about it.
     pub gso: Gso,
-    /// Flat read: the whole packet. Predictive read: its headers only.
-    pub head: Span,
-    /// Predictive read: the region that holds the payload slots; empty for a flat read.
-    pub body: Span,
-    /// Distance of payload slots in `body`; 0 = flat.
-    pub stride: u16,
+    /// The packet, without the virtio header.
+    pub all: Span,
 }
 
 /// One read from the UDP socket: one datagram, or with GRO a train of them.

@@ -117,6 +117,16 @@ pub enum Event {
         /// Where it was bound for.
         router: RouterId,
     },
+    /// A transport datagram whose receiver index names another worker (it came in a relay frame, over TCP, or without
+    /// the socket filter that steers by index): for control to mail there as [`Update::Datagram`].
+    Elsewhere {
+        /// The worker.
+        worker: u8,
+        /// Where it came from.
+        from: Path,
+        /// The datagram.
+        datagram: Packet,
+    },
     /// A replaced table, for control to free.
     Retired(Arc<Fib>),
 }

@@ -1,0 +1,229 @@
+//! What snow computes with: X25519 that refuses all-zero results, randomness that the caller gave and that is spent
+//! once, and primitives that wipe their keys.
+
+use crate::keys::StaticSecret;
+use blake2::Blake2s256;
+use blake2::digest::{FixedOutput as _, Update as _};
+use chacha20poly1305::aead::AeadInPlace as _;
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _};
+use snow::Error;
+use snow::params::{CipherChoice, DHChoice, HashChoice};
+use snow::resolvers::CryptoResolver;
+use snow::types::{Cipher, Dh, Hash, Random};
+use std::sync::{Arc, Mutex, PoisonError};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// The seed of one ephemeral key: filled by whoever has randomness, taken once by snow.
+#[derive(Clone, Default)]
+pub(crate) struct Seed(Arc<Mutex<Option<Zeroizing<[u8; 32]>>>>);
+
+impl Seed {
+    pub(crate) fn fill(&self, seed: Zeroizing<[u8; 32]>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seed);
+    }
+}
+
+impl Random for Seed {
+    /// Gives the 32 octets once; any other request fails, so nothing is ever drawn twice.
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Error> {
+        let seed = self.0.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(Error::Rng)?;
+        if out.len() != seed.len() {
+            return Err(Error::Rng);
+        }
+        out.copy_from_slice(&*seed);
+        Ok(())
+    }
+}
+
+/// Resolves the primitives of `Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s` and no others.
+pub(crate) struct Resolver {
+    pub(crate) me: StaticSecret,
+    pub(crate) seed: Seed,
+}
+
+impl CryptoResolver for Resolver {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(self.seed.clone()))
+    }
+
+    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
+        matches!(choice, DHChoice::Curve25519)
+            .then(|| Box::new(X25519 { known: self.me.share(), pair: None }) as Box<dyn Dh>)
+    }
+
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        matches!(choice, HashChoice::Blake2s).then(|| Box::new(Blake2s::default()) as Box<dyn Hash>)
+    }
+
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        matches!(choice, CipherChoice::ChaChaPoly).then(|| Box::new(ChaChaPoly::default()) as Box<dyn Cipher>)
+    }
+}
+
+/// X25519 with one key pair. It knows the node's own pair, whose public half need not be computed again.
+struct X25519 {
+    known: StaticSecret,
+    pair: Option<StaticSecret>,
+}
+
+impl X25519 {
+    fn pair(&self) -> &StaticSecret {
+        self.pair.as_ref().unwrap_or(&self.known)
+    }
+}
+
+impl Dh for X25519 {
+    fn name(&self) -> &'static str {
+        "25519"
+    }
+
+    fn pub_len(&self) -> usize {
+        32
+    }
+
+    fn priv_len(&self) -> usize {
+        32
+    }
+
+    fn set(&mut self, private: &[u8]) {
+        let known: bool = self.known.dalek().as_bytes().as_slice().ct_eq(private).into();
+        self.pair = match private.try_into() {
+            Ok(bytes) if !known => Some(StaticSecret::from_bytes(bytes)),
+            _ => None,
+        };
+    }
+
+    fn generate(&mut self, random: &mut dyn Random) -> Result<(), Error> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        random.try_fill_bytes(&mut *bytes)?;
+        self.pair = Some(StaticSecret::from_bytes(*bytes));
+        Ok(())
+    }
+
+    fn pubkey(&self) -> &[u8] {
+        self.pair().public_ref().as_bytes()
+    }
+
+    fn privkey(&self) -> &[u8] {
+        self.pair().dalek().as_bytes()
+    }
+
+    fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
+        let point = x25519_dalek::PublicKey::from(*public.first_chunk::<32>().ok_or(Error::Dh)?);
+        let shared = self.pair().dalek().diffie_hellman(&point);
+        if !shared.was_contributory() {
+            return Err(Error::Dh);
+        }
+        out.get_mut(..32).ok_or(Error::Dh)?.copy_from_slice(shared.as_bytes());
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Blake2s(Blake2s256);
+
+impl Hash for Blake2s {
+    fn name(&self) -> &'static str {
+        "BLAKE2s"
+    }
+
+    fn block_len(&self) -> usize {
+        64
+    }
+
+    fn hash_len(&self) -> usize {
+        32
+    }
+
+    fn reset(&mut self) {
+        self.0 = Blake2s256::default();
+    }
+
+    fn input(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    fn result(&mut self, out: &mut [u8]) {
+        let digest = core::mem::take(&mut self.0).finalize_fixed();
+        out[..32].copy_from_slice(&digest);
+    }
+}
+
+#[derive(Default)]
+struct ChaChaPoly(Zeroizing<[u8; 32]>);
+
+impl ChaChaPoly {
+    fn cipher(&self) -> ChaCha20Poly1305 {
+        ChaCha20Poly1305::new((&*self.0).into())
+    }
+}
+
+impl Cipher for ChaChaPoly {
+    fn name(&self) -> &'static str {
+        "ChaChaPoly"
+    }
+
+    fn set(&mut self, key: &[u8; 32]) {
+        *self.0 = *key;
+    }
+
+    fn encrypt(&self, nonce: u64, ad: &[u8], text: &[u8], out: &mut [u8]) -> usize {
+        let (sealed, rest) = out.split_at_mut(text.len());
+        sealed.copy_from_slice(text);
+        let tag = self.cipher().encrypt_in_place_detached(&crate::seal::nonce(nonce).into(), ad, sealed);
+        rest[..16].copy_from_slice(&tag.expect("a handshake field is far below the AEAD's limit"));
+        text.len() + 16
+    }
+
+    fn decrypt(&self, nonce: u64, ad: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        let (sealed, tag) = sealed.split_last_chunk::<16>().ok_or(Error::Decrypt)?;
+        let text = out.get_mut(..sealed.len()).ok_or(Error::Decrypt)?;
+        text.copy_from_slice(sealed);
+        self.cipher()
+            .decrypt_in_place_detached(&crate::seal::nonce(nonce).into(), ad, text, tag.into())
+            .map_err(|_| Error::Decrypt)?;
+        Ok(sealed.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn x25519(secret: u8) -> X25519 {
+        X25519 { known: StaticSecret::from_bytes([secret; 32]), pair: None }
+    }
+
+    #[test]
+    fn points_of_small_order_are_refused() {
+        let mut one = [0u8; 32];
+        one[0] = 1;
+        let mut out = [0u8; 32];
+        for point in [[0u8; 32], one] {
+            assert_eq!(x25519(7).dh(&point, &mut out), Err(Error::Dh));
+        }
+        assert_eq!(x25519(7).dh(x25519(8).pubkey(), &mut out), Ok(()));
+    }
+
+    #[test]
+    fn a_seed_is_spent_once() {
+        let mut seed = Seed::default();
+        let mut out = [0u8; 32];
+        assert_eq!(seed.try_fill_bytes(&mut out), Err(Error::Rng));
+        seed.fill(Zeroizing::new([3; 32]));
+        assert_eq!(seed.try_fill_bytes(&mut out), Ok(()));
+        assert_eq!(out, [3; 32]);
+        assert_eq!(seed.try_fill_bytes(&mut out), Err(Error::Rng));
+    }
+
+    #[test]
+    fn a_set_key_replaces_the_known_one() {
+        let mut dh = x25519(7);
+        let known = dh.known.expose_bytes();
+        dh.set(&known);
+        assert!(dh.pair.is_none());
+        dh.set(&[9; 32]);
+        assert_eq!(dh.pubkey(), x25519(9).pubkey());
+    }
+}

@@ -1,0 +1,143 @@
+//! Transport keys as the workers hold them.
+
+use crate::PeerIdx;
+use crate::forwarder::awaited::{Aead, ReplayWindow};
+use crate::forwarder::awaited::{REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES};
+use core::sync::atomic::Ordering::Relaxed;
+use ln6_types::Instant;
+use portable_atomic::AtomicU64;
+
+/// How many low bits of a receiver index name the worker that owns the key; the rest is random.
+pub const WORKER_BITS: u32 = 3;
+
+/// The worker that owns the receive key with this index.
+pub const fn worker_of(index: u32) -> u8 {
+    (index & ((1 << WORKER_BITS) - 1)) as u8
+}
+
+/// A receiver index owned by `worker` (0 to 7), the rest taken from 32 random bits.
+pub const fn index_for(worker: u8, random: u32) -> u32 {
+    (random << WORKER_BITS) | (worker as u32 & ((1 << WORKER_BITS) - 1))
+}
+
+/// A sending key, shared by all workers through an `Arc`: the counter is the only word they contend for.
+#[derive(Debug)]
+pub struct SendKey {
+    key: Aead,
+    receiver: u32,
+    next: AtomicU64,
+    expires: Instant,
+}
+
+impl SendKey {
+    /// A fresh key: `receiver` is the index the other end gave; nothing is sealed from `expires` on (the session's birth
+    /// and WireGuard's `REJECT_AFTER_TIME`).
+    pub const fn new(receiver: u32, key: Aead, expires: Instant) -> Self {
+        SendKey { key, receiver, next: AtomicU64::new(0), expires }
+    }
+
+    /// The first of `n` counters that nobody else gets; `None` when the key has not that many left.
+    ///
+    /// Not a plain `fetch_add`: that would go on counting past the limit and wrap in the end.
+    pub fn reserve(&self, n: u16) -> Option<u64> {
+        let n = u64::from(n);
+        let step = |next: u64| next.checked_add(n).filter(|after| *after <= REJECT_AFTER_MESSAGES);
+        self.next.fetch_update(Relaxed, Relaxed, step).ok()
+    }
+
+    /// Whether the `n` counters from `first` on pass the number after which a new handshake is due.
+    pub fn wears(&self, first: u64, n: u16) -> bool {
+        first < REKEY_AFTER_MESSAGES && first + u64::from(n) >= REKEY_AFTER_MESSAGES
+    }
+
+    /// How many counters were given out.
+    pub fn sent(&self) -> u64 {
+        self.next.load(Relaxed)
+    }
+
+    /// The receiver index that the other end gave.
+    pub const fn receiver(&self) -> u32 {
+        self.receiver
+    }
+
+    /// When the key may no longer be used.
+    pub const fn expires(&self) -> Instant {
+        self.expires
+    }
+
+    /// Seals `buf[..len]`, tag after it, under a counter of [`reserve`](Self::reserve).
+    pub(crate) fn seal(&self, counter: u64, buf: &mut [u8], len: usize) {
+        self.key.seal_in_place(counter, buf, len);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn skip_to(&self, counter: u64) {
+        self.next.store(counter, Relaxed);
+    }
+}
+
+/// A receiving key. Not `Clone`: the one copy moves to the worker that owns it, so that its window needs no lock.
+#[derive(Debug)]
+pub struct ReceiveKey {
+    index: u32,
+    peer: PeerIdx,
+    key: Aead,
+    window: ReplayWindow,
+    heard: bool,
+    expires: Instant,
+}
+
+impl ReceiveKey {
+    /// A key nobody has used: `index` is what we told the other end (its low bits name the worker, [`index_for`]);
+    /// nothing is opened from `expires` on.
+    pub fn new(index: u32, peer: PeerIdx, key: Aead, expires: Instant) -> Self {
+        ReceiveKey { index, peer, key, window: ReplayWindow::new(), heard: false, expires }
+    }
+
+    /// Our receiver index.
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Whose key it is.
+    pub const fn peer(&self) -> PeerIdx {
+        self.peer
+    }
+
+    /// When the key may no longer be used.
+    pub const fn expires(&self) -> Instant {
+        self.expires
+    }
+
+    /// Opens `sealed` (text and tag) in place if its counter is new, and marks the counter.
+    pub(crate) fn open(&mut self, counter: u64, sealed: &mut [u8]) -> Result<Opened, OpenFailure> {
+        if !self.window.check(counter) {
+            return Err(OpenFailure::Replay);
+        }
+        let len = self.key.open_in_place(counter, sealed).map_err(|_| OpenFailure::BadTag)?;
+        let newest = self.window.highest().is_none_or(|highest| counter > highest);
+        self.window.mark(counter);
+        let first = !core::mem::replace(&mut self.heard, true);
+        Ok(Opened { len, newest, first })
+    }
+}
+
+/// What opening a datagram told beside its text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Opened {
+    /// Octets of text.
+    pub(crate) len: usize,
+    /// The counter is above all before.
+    pub(crate) newest: bool,
+    /// The key's first authentic datagram.
+    pub(crate) first: bool,
+}
+
+/// Why a datagram does not open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OpenFailure {
+    /// Its counter was seen, or is too old to tell, or beyond the limit.
+    Replay,
+    /// It is not authentic.
+    BadTag,
+}
