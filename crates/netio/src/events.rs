@@ -314,7 +314,9 @@ mod tests {
         let workers: Vec<_> = (0..2)
             .map(|_| {
                 let mut sender = sender.clone();
-                std::thread::spawn(move || (0..2000).for_each(|n| sender.send_all([Event::Confirmed(n)].into_iter())))
+                std::thread::spawn(move || {
+                    (0..2000).for_each(|n| sender.send_all([Event::Confirmed(n)].into_iter()))
+                })
             })
             .collect();
         let mut seen = 0;

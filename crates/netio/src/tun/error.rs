@@ -50,7 +50,9 @@ impl TunError {
                 "stop the program that uses it, delete it (`ip link del NAME`), or choose another name in the configuration"
             }
             TunError::BadName(_) => "use 1 to 15 letters, digits, '-', '_' or '.'",
-            TunError::System { .. } => "look into the kernel log (`dmesg`); with `offload = off` an older way is tried",
+            TunError::System { .. } => {
+                "look into the kernel log (`dmesg`); with `offload = off` an older way is tried"
+            }
         }
     }
 }

@@ -87,7 +87,8 @@ impl TunSet {
 
 fn check_name(name: &str) -> Result<(), TunError> {
     let fits = (1..libc::IFNAMSIZ).contains(&name.len());
-    let legal = name.bytes().all(|c| c.is_ascii_graphic() && c != b'/' && c != b':') && name != "." && name != "..";
+    let legal =
+        name.bytes().all(|c| c.is_ascii_graphic() && c != b'/' && c != b':') && name != "." && name != "..";
     if fits && legal { Ok(()) } else { Err(TunError::BadName(name.into())) }
 }
 
@@ -183,7 +184,8 @@ fn request_offload(file: &File, mask: libc::c_uint) -> io::Result<()> {
 }
 
 fn open_plain(name: &str) -> Result<TunSet, TunError> {
-    let iface = tun_tap::Iface::without_packet_info(name, tun_tap::Mode::Tun).map_err(|error| refused(error, name))?;
+    let iface = tun_tap::Iface::without_packet_info(name, tun_tap::Mode::Tun)
+        .map_err(|error| refused(error, name))?;
     let name = iface.name().to_owned();
     // SAFETY: `into_raw_fd` gives up the descriptor, so that it has one owner.
     #[allow(unsafe_code)]

@@ -78,8 +78,14 @@ mod tests {
 
     #[test]
     fn the_ecn_mark_is_ignored_and_fragmentation_offload_refused() {
-        let tcp =
-            Gso { kind: GsoKind::TcpV4, needs_csum: true, hdr_len: 40, size: 1, csum_start: 20, csum_offset: 16 };
+        let tcp = Gso {
+            kind: GsoKind::TcpV4,
+            needs_csum: true,
+            hdr_len: 40,
+            size: 1,
+            csum_start: 20,
+            csum_offset: 16,
+        };
         let mut header = encode(&tcp);
         header[1] |= ECN;
         assert_eq!(decode(&header, 60), Some(tcp));
@@ -99,7 +105,9 @@ mod tests {
             header[1] &= 7;
             let len = usize::from(header[5]) * 20;
             if let Some(gso) = decode(&header, len) {
-                assert!(!gso.needs_csum || usize::from(gso.csum_start) + usize::from(gso.csum_offset) + 2 <= len);
+                assert!(
+                    !gso.needs_csum || usize::from(gso.csum_start) + usize::from(gso.csum_offset) + 2 <= len
+                );
                 assert!(gso.kind == GsoKind::None || (gso.size > 0 && usize::from(gso.hdr_len) <= len));
             }
         }
