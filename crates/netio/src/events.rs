@@ -1,6 +1,7 @@
 //! Events from the workers to control: two bounded queues, so that strangers cannot crowd out known peers.
 
 use crate::poll::Wake;
+use ln6_overlay_core::Path;
 use ln6_overlay_core::forwarder::mail::Event;
 use std::collections::VecDeque;
 use std::io;
@@ -97,6 +98,15 @@ pub fn event_queues() -> io::Result<(EventSender, EventReceiver)> {
     Ok((sender, EventReceiver { known, strangers, failures, shared, in_a_row: 0 }))
 }
 
+/// Whether anyone on the Internet could have caused it.
+fn is_strangers(event: &Event) -> bool {
+    match event {
+        Event::Handshake { .. } | Event::Stranger { .. } => true,
+        Event::Elsewhere { from, .. } => matches!(from, Path::Udp(_)),
+        _ => false,
+    }
+}
+
 impl Clone for EventSender {
     fn clone(&self) -> Self {
         EventSender {
@@ -110,15 +120,12 @@ impl Clone for EventSender {
 }
 
 impl EventSender {
-    /// Queues every event and wakes control once. A full queue drops handshakes, strangers and inner packets (counted); edges are
+    /// Queues every event and wakes control once. A full queue drops what strangers cause, inner packets and datagrams (counted); edges are
     /// kept back, in order, until there is room.
     pub fn send_all(&mut self, events: impl Iterator<Item = Event>) {
         let mut queued = self.retry();
         for event in events {
-            queued |= match event {
-                Event::Handshake { .. } | Event::Stranger { .. } => self.queue_stranger(event),
-                known => self.queue_known(known),
-            };
+            queued |= if is_strangers(&event) { self.queue_stranger(event) } else { self.queue_known(event) };
         }
         if queued {
             self.ring();
@@ -175,7 +182,8 @@ impl EventSender {
     }
 
     fn keep_back(&mut self, event: Event) -> bool {
-        if matches!(event, Event::Inner { .. }) || self.kept_back.len() >= KEPT_BACK {
+        let loss_is_bearable = matches!(event, Event::Inner { .. } | Event::Elsewhere { .. });
+        if loss_is_bearable || self.kept_back.len() >= KEPT_BACK {
             self.shared.dropped_known.fetch_add(1, Ordering::Relaxed);
         } else {
             self.kept_back.push_back(event);
@@ -214,11 +222,11 @@ impl EventReceiver {
 
     /// The next event: known peers first, but strangers at least every ninth time.
     pub fn try_recv(&mut self) -> Option<Event> {
-        if self.in_a_row < FAIRNESS {
-            if let Some(event) = self.take_known() {
-                self.in_a_row += 1;
-                return Some(event);
-            }
+        if self.in_a_row < FAIRNESS
+            && let Some(event) = self.take_known()
+        {
+            self.in_a_row += 1;
+            return Some(event);
         }
         self.in_a_row = 0;
         self.take_stranger().or_else(|| self.take_known())
@@ -264,7 +272,7 @@ impl AsRawFd for EventReceiver {
 mod tests {
     use super::*;
     use crate::poll::Poller;
-    use ln6_overlay_core::{Path, PeerIdx};
+    use ln6_overlay_core::PeerIdx;
 
     fn handshake() -> Event {
         Event::Handshake { from: Path::Through(PeerIdx(9)), message: vec![1; 148] }
@@ -321,7 +329,7 @@ mod tests {
             .collect();
         let mut seen = 0;
         while seen < 4000 {
-            poller.wait(-1).unwrap();
+            poller.wait(-1, receiver.as_raw_fd()).unwrap();
             receiver.acknowledge();
             seen += std::iter::from_fn(|| receiver.try_recv()).count();
         }

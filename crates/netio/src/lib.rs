@@ -7,6 +7,7 @@
 //! - [`udp`]: one socket per worker, `UDP_GRO` in, `UDP_SEGMENT` out, steering by receiver index.
 //! - [`worker`]: the thread that runs both to completion, with a mailbox from control and event queues to it.
 #![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod clock;
 mod events;

@@ -56,6 +56,8 @@ impl MailSender {
 #[derive(Debug)]
 pub struct Mailbox {
     queue: mpsc::Receiver<Mail>,
+    /// Taken from the queue while preparing to sleep.
+    next: Option<Mail>,
     bell: Arc<Bell>,
 }
 
@@ -63,12 +65,15 @@ pub struct Mailbox {
 pub fn mailbox() -> io::Result<(MailSender, Mailbox)> {
     let (sender, queue) = mpsc::channel();
     let bell = Arc::new(Bell { asleep: AtomicBool::new(false), wake: Wake::new()? });
-    Ok((MailSender { queue: sender, bell: Arc::clone(&bell) }, Mailbox { queue, bell }))
+    Ok((MailSender { queue: sender, bell: Arc::clone(&bell) }, Mailbox { queue, next: None, bell }))
 }
 
 impl Mailbox {
     /// The next mail, if any. When every sender is gone the last words are [`Mail::Stop`].
-    pub fn take(&self) -> Option<Mail> {
+    pub fn take(&mut self) -> Option<Mail> {
+        if let Some(mail) = self.next.take() {
+            return Some(mail);
+        }
         match self.queue.try_recv() {
             Ok(mail) => Some(mail),
             Err(mpsc::TryRecvError::Empty) => None,
@@ -76,16 +81,20 @@ impl Mailbox {
         }
     }
 
-    /// Asks senders to ring from now on. What was sent before must be taken after this and before sleeping.
-    pub(crate) fn prepare_to_sleep(&self) {
+    /// Asks senders to ring from now on; `false` if there is mail already, and no reason to sleep.
+    pub(crate) fn prepare_to_sleep(&mut self) -> bool {
         self.bell.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
+        self.next = self.take();
+        self.next.is_none()
     }
 
-    /// The opposite of [`Mailbox::prepare_to_sleep`].
-    pub(crate) fn awake(&self) {
+    /// The opposite of [`Mailbox::prepare_to_sleep`]; `rung` if the descriptor was seen readable.
+    pub(crate) fn awake(&self, rung: bool) {
         self.bell.asleep.store(false, Ordering::Relaxed);
-        self.bell.wake.clear();
+        if rung {
+            self.bell.wake.clear();
+        }
     }
 
     pub(crate) fn raw_fd(&self) -> RawFd {
@@ -100,11 +109,12 @@ mod tests {
 
     #[test]
     fn mail_arrives_in_order_however_often_the_worker_sleeps() {
-        let (sender, mailbox) = mailbox().unwrap();
+        let (sender, mut mailbox) = mailbox().unwrap();
         let poller = Poller::new().unwrap();
         poller.add(mailbox.raw_fd()).unwrap();
         let control = std::thread::spawn(move || {
             (0..5000u32).for_each(|n| assert!(sender.update(Update::Forget(n))));
+            assert!(sender.send(Mail::Stop));
         });
         let mut expected = 0;
         loop {
@@ -115,16 +125,9 @@ mod tests {
                 }
                 Some(Mail::Stop) => break,
                 Some(other) => panic!("{other:?}"),
-                None if expected == 5000 => continue,
                 None => {
-                    mailbox.prepare_to_sleep();
-                    if let Some(mail) = mailbox.take() {
-                        assert!(matches!(mail, Mail::Update(Update::Forget(n)) if n == expected));
-                        expected += 1;
-                    } else if expected < 5000 {
-                        poller.wait(-1).unwrap();
-                    }
-                    mailbox.awake();
+                    let rung = mailbox.prepare_to_sleep() && poller.wait(-1, mailbox.raw_fd()).unwrap();
+                    mailbox.awake(rung);
                 }
             }
         }

@@ -69,24 +69,18 @@ impl Poller {
         Ok(())
     }
 
-    /// No longer wakes for `fd`.
-    pub(crate) fn remove(&self, fd: RawFd) {
-        // SAFETY: EPOLL_CTL_DEL takes no event (Linux 2.6.9).
-        #[allow(unsafe_code)]
-        unsafe {
-            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut());
-        }
-    }
-
-    /// Sleeps until something is readable or `timeout` milliseconds passed (-1: for ever); a signal also ends it.
-    pub(crate) fn wait(&self, timeout: i32) -> io::Result<()> {
+    /// Sleeps until something is readable or `timeout` milliseconds passed (-1: for ever); a signal also ends it. Whether
+    /// `watched` is among what is readable.
+    pub(crate) fn wait(&self, timeout: i32, watched: RawFd) -> io::Result<bool> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 4];
         // SAFETY: `events` has room for the four events promised.
         #[allow(unsafe_code)]
         let done = check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 4, timeout) });
         match done {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            other => other.map(|_| ()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            // The record is packed on some machines: its fields are copied, never borrowed.
+            other => other
+                .map(|ready| events[..ready as usize].iter().any(|event| { event.u64 } == watched as u64)),
         }
     }
 }
@@ -121,8 +115,9 @@ mod tests {
         poller.add(wake.as_raw_fd()).unwrap();
         wake.signal();
         wake.signal();
-        poller.wait(-1).unwrap();
+        assert!(poller.wait(-1, wake.as_raw_fd()).unwrap());
         wake.clear();
+        assert!(!poller.wait(0, wake.as_raw_fd()).unwrap());
         let mut byte = [0; 8];
         assert_eq!((&wake.0).read(&mut byte).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }

@@ -3,6 +3,7 @@
 mod error;
 mod open;
 mod self_test;
+mod split;
 mod vnet;
 
 pub use error::TunError;
@@ -34,7 +35,7 @@ pub struct TunCounters {
     pub read_errors: AtomicU64,
     /// Packets that the device did not take: it is down, or the kernel out of memory.
     pub write_errors: AtomicU64,
-    /// Superpackets that the kernel refused (`EINVAL`); after the first, coalescing is off.
+    /// Superpackets that the kernel refused (`EINVAL`). After one they are divided in software.
     pub superpackets_refused: AtomicU64,
 }
 
@@ -49,6 +50,8 @@ pub struct Tun {
     /// Reads and writes carry a `virtio_net_hdr`.
     vnet: bool,
     coalescing: bool,
+    /// A superpacket that is being divided.
+    scratch: Vec<u8>,
     counters: Arc<TunCounters>,
 }
 
@@ -61,7 +64,7 @@ enum Next {
 impl Tun {
     /// A queue over an open, non-blocking descriptor that is a TUN queue or behaves like one.
     pub(crate) fn from_file(file: File, vnet: bool) -> Self {
-        Tun { file, vnet, coalescing: vnet, counters: Arc::default() }
+        Tun { file, vnet, coalescing: vnet, scratch: Vec::new(), counters: Arc::default() }
     }
 
     /// Its counters.
@@ -138,26 +141,44 @@ impl Tun {
 
     /// Writes one packet or superpacket, gathered from `parts` of the arena. Whatever fails is counted, nothing is fatal.
     ///
-    /// When the kernel refuses a superpacket (some kernels cannot, `research/dataplane.md` 9.1), this one is lost,
-    /// [`Tun::coalescing`] becomes `false`, and the forwarder should be told so.
+    /// When the kernel refuses a superpacket (some kernels do), [`Tun::coalescing`] becomes `false`; this and every later
+    /// one is divided in software, as on a plain device.
     pub fn write(&mut self, gso: &Gso, arena: &[u8], parts: &[Span]) {
-        let plain_only = gso.kind != GsoKind::None || gso.needs_csum;
-        if plain_only && !self.vnet {
-            return count(&self.counters.superpackets_refused);
+        let is_super = gso.kind != GsoKind::None;
+        if (is_super && !self.coalescing) || (gso.needs_csum && !self.vnet) {
+            return self.write_divided(gso, arena, parts);
         }
-        let header = encode(gso);
-        let Err(error) = self.gather(&header, arena, parts) else { return };
-        if error.raw_os_error() == Some(libc::EINVAL) && gso.kind != GsoKind::None {
+        let Err(error) = self.gather(&encode(gso), arena, parts) else { return };
+        if error.raw_os_error() == Some(libc::EINVAL) && is_super {
             count(&self.counters.superpackets_refused);
-            if std::mem::take(&mut self.coalescing) {
-                tracing::warn!(
-                    ?gso,
-                    "the kernel refuses superpackets on the TUN: writing packet by packet from now on"
-                );
-            }
+            self.coalescing = false;
+            tracing::warn!(
+                ?gso,
+                "the kernel refuses superpackets on the TUN: writing packet by packet from now on"
+            );
+            self.write_divided(gso, arena, parts);
         } else {
             count(&self.counters.write_errors);
         }
+    }
+
+    fn write_divided(&mut self, gso: &Gso, arena: &[u8], parts: &[Span]) {
+        let mut whole = std::mem::take(&mut self.scratch);
+        whole.clear();
+        parts
+            .iter()
+            .filter_map(|part| arena.get(part.range()))
+            .for_each(|part| whole.extend_from_slice(part));
+        let header = [0; HEADER_LEN];
+        let divided = split::split(gso, &mut whole, |packet| {
+            if self.gather(&header, packet, &[Span::new(0, packet.len() as u32)]).is_err() {
+                count(&self.counters.write_errors);
+            }
+        });
+        if divided.is_none() {
+            count(&self.counters.write_errors);
+        }
+        self.scratch = whole;
     }
 
     fn gather(&self, header: &[u8; HEADER_LEN], arena: &[u8], parts: &[Span]) -> io::Result<()> {
@@ -258,17 +279,36 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_device_carries_packets_without_a_header_and_refuses_superpackets() {
+    fn a_plain_device_carries_packets_without_a_header_and_superpackets_divided() {
         let (mut tun, end) = tun_pair(false).unwrap();
         assert!(!tun.coalescing());
         end.send(&Gso::default(), &[6; 80]).unwrap();
         let mut arena = vec![0; 2048];
         let read = tun.read(&mut arena, Span::new(0, 2048)).unwrap().expect("a packet");
         assert_eq!((read.all.len, read.gso), (80, Gso::default()));
-        tun.write(&TCP, &arena, &[Span::new(0, 80)]);
         tun.write(&Gso::default(), &arena, &[Span::new(0, 80)]);
         assert_eq!(end.recv().unwrap().1, [6; 80]);
-        assert_eq!(tun.counters().superpackets_refused.load(Ordering::Relaxed), 1);
+        arena[0] = 0x60;
+        arena[52] = 5 << 4;
+        tun.write(&TCP, &arena, &[Span::new(0, 60), Span::new(60, 1500)]);
+        assert_eq!([0; 2].map(|_| end.recv().unwrap().1.len()), [1060, 560]);
+    }
+
+    #[test]
+    fn superpackets_are_divided_once_they_were_forbidden() {
+        let (mut tun, end) = tun_pair(true).unwrap();
+        let mut arena = vec![0; 2048];
+        (arena[0], arena[52]) = (0x60, 5 << 4);
+        tun.write(&TCP, &arena, &[Span::new(0, 1560)]);
+        assert_eq!(end.recv().unwrap().0, TCP);
+        tun.set_coalescing(false);
+        tun.write(&TCP, &arena, &[Span::new(0, 1560)]);
+        assert_eq!(
+            [0; 2].map(|_| end.recv().unwrap()).map(|(gso, packet)| (gso, packet.len())),
+            [(Gso::default(), 1060), (Gso::default(), 560)]
+        );
+        tun.write(&TCP, &arena, &[Span::new(0, 59)]);
+        assert_eq!(tun.counters().write_errors.load(Ordering::Relaxed), 1);
     }
 
     #[test]

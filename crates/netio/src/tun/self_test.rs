@@ -24,7 +24,7 @@ impl Tun {
     /// They go from ::1 to ::1 with hop limit 0: the kernel parses the header first, and then drops what no wire may carry
     /// (RFC 4291, section 2.5.3).
     pub(super) fn self_test(&mut self, udp: bool) -> io::Result<SelfTest> {
-        let mut takes = |kind| -> io::Result<bool> {
+        let takes = |kind| -> io::Result<bool> {
             Ok(self.accepts(&packet(kind, 2 * SEGMENT))? && self.accepts(&packet(kind, SEGMENT + 1))?)
         };
         let tcp = takes(GsoKind::TcpV6)?;

@@ -105,7 +105,7 @@ mod tests {
         let at = control.push(at, libc::IPPROTO_IP, libc::IP_TOS, &[0xb9]);
         let received = control.read(at);
         assert_eq!(received, Received { stride: Some(1452), ecn: Ecn(1), overflow: None });
-        let end = Control::EMPTY.write(Some(1452), Ecn(3), false);
+        let end = control.write(Some(1452), Ecn(3), false);
         assert_eq!(end, 2 * HEAD + align(2) + align(4));
     }
 

@@ -134,6 +134,8 @@ impl ReceiveRing {
         let header = &self.headers[at].msg_hdr;
         let slot = self.slots[at];
         let len = self.headers[at].msg_len;
+        // A `socklen_t` with musl.
+        #[allow(clippy::unnecessary_cast)]
         let control = self.controls[at].read(header.msg_controllen as usize);
         if let Some(overflow) = control.overflow {
             counters.overflowed.store(overflow.into(), Ordering::Relaxed);
