@@ -2,11 +2,21 @@
 //! reads what an operator wants, wires the machines to the kernel, and says what they do.
 
 pub mod api;
+pub mod cli;
 pub mod client;
+pub mod command;
 pub mod config;
 pub mod daemon;
+pub mod doctor;
 pub mod duration;
 pub mod error;
 pub mod files;
+pub mod from_view;
 pub mod logging;
+pub mod metrics;
+pub mod qr;
+pub mod render;
 pub mod schema;
+pub mod wgquick;
+
+pub use command::main;

@@ -100,6 +100,7 @@ schemas! {
     ActionReply = "ln6d.action/1",
     PingReply = "ln6d.ping/1",
     WireguardReply = "ln6d.wireguard/1",
+    WireguardFile = "ln6d.wireguard-file/1",
     ReloadReply = "ln6d.reload/1",
     SetupReply = "ln6d.setup/1",
     KeyReply = "ln6d.key/1",
@@ -594,6 +595,17 @@ pub struct WireguardReply {
     /// Resolvers, if the node names some.
     #[serde(default)]
     pub resolvers: Vec<Ipv6Addr>,
+}
+
+/// What `ln6d wireguard-config --json` prints: holds a private key if the command made one.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardFile {
+    /// Of the client.
+    pub name: String,
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// For `wg-quick`.
+    pub file: String,
 }
 
 /// `POST /api/v1/reload`.
