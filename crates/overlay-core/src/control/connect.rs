@@ -107,13 +107,10 @@ impl Control {
 
     fn choose(&mut self, now: Instant) -> BTreeSet<PeerIdx> {
         let wall = self.wall(now);
-        let brokers: BTreeSet<PublicKey> =
+        let mut brokers: BTreeSet<PublicKey> =
             self.brokers.iter().map(|broker| broker.key).chain(self.membership.brokers(wall)).collect();
-        let mut chosen: BTreeSet<PeerIdx> = brokers
-            .into_iter()
-            .filter(|key| *key != self.key)
-            .map(|key| self.peers.intern(key))
-            .collect();
+        brokers.remove(&self.key);
+        let mut chosen: BTreeSet<PeerIdx> = brokers.into_iter().map(|key| self.intern(now, key)).collect();
         if self.membership.status(&self.key, wall).holds() {
             let others = self.reachable_members(now);
             chosen.extend(self.ring_successor(&others));
@@ -127,7 +124,7 @@ impl Control {
     fn reachable_members(&mut self, now: Instant) -> Vec<PeerIdx> {
         let wall = self.wall(now);
         let keys: Vec<PublicKey> = self.membership.members(wall).filter(|key| *key != self.key).collect();
-        let ids: Vec<PeerIdx> = keys.into_iter().map(|key| self.peers.intern(key)).collect();
+        let ids: Vec<PeerIdx> = keys.into_iter().map(|key| self.intern(now, key)).collect();
         ids.into_iter()
             .filter(|idx| {
                 let Some(peer) = self.peers.get(*idx) else { return false };

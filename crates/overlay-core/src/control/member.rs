@@ -6,7 +6,7 @@ use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
 use crate::control::message::{Body, Item, Message, ItemKind, JoinReply, JoinRequest, Leave, join_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
-use crate::control::{Control, secrets};
+use crate::control::{Control, PERSIST_PAUSE, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 
 /// How often an unanswered or waiting request is repeated.
 pub(crate) const JOIN_AGAIN: Duration = Duration::from_secs(10);
+/// How often a node that needs nothing looks whether its certificate has grown old.
+pub(crate) const NOTHING_TO_ASK: Duration = Duration::from_secs(300);
 /// A refused request is repeated seldom: an administrator may have made room.
 const REFUSED_AGAIN: Duration = Duration::from_secs(600);
 /// A node record is valid this long and renewed at half of it.
@@ -53,7 +55,7 @@ impl Control {
     }
 
     /// Whether there is something to ask the broker for.
-    fn wants_grant(&self, now: Instant) -> Option<Ask> {
+    pub(crate) fn wants_grant(&self, now: Instant) -> Option<Ask> {
         let wall = self.wall(now);
         match self.membership.live(&self.key, wall) {
             None => self.wish.is_some().then_some(Ask::Join),
@@ -156,7 +158,7 @@ impl Control {
         let mut out = Vec::new();
         let heard = self.gossip.handle_message(now, wall, idx, body, &mut self.membership, &mut out);
         if !heard.new.is_empty() {
-            self.persist_soon(now, Duration::from_secs(2));
+            self.persist_soon(now, PERSIST_PAUSE);
         }
         for (_, refused) in heard.refused {
             self.refuse_item(idx, refused);
@@ -198,7 +200,7 @@ impl Control {
         let mut out = Vec::new();
         self.gossip.announce(now, &new, &self.membership, &mut out);
         self.pass_on(out);
-        self.persist_soon(now, Duration::ZERO);
+        self.persist_soon(now, PERSIST_PAUSE);
     }
 
     /// Gossip with a member begins.
@@ -254,6 +256,16 @@ impl Control {
         self.review_at = self.review_at.min(now);
     }
 
+    /// The number of the peer with this key; a new one is at once what its certificate makes it.
+    pub(crate) fn intern(&mut self, now: Instant, key: PublicKey) -> PeerIdx {
+        if let Some(idx) = self.peers.by_key(&key) {
+            return idx;
+        }
+        let idx = self.peers.intern(key);
+        self.settle_kind(now, idx);
+        idx
+    }
+
     fn settle_kind(&mut self, now: Instant, idx: PeerIdx) {
         let wall = self.wall(now);
         let Some(peer) = self.peers.get_mut(idx) else { return };
@@ -302,9 +314,7 @@ impl Control {
         }
         self.settle_exit(now);
         self.settle_origins(now);
-        if status.holds() {
-            self.publish_record(now);
-        }
+        self.settle_record(now);
     }
 
     /// Whether this node is an exit now: by certificate, by configuration, and with an uplink that works.
@@ -344,9 +354,7 @@ impl Control {
             while self.seen.len() > 64 {
                 self.seen.pop_first();
             }
-            if self.published != self.endpoints() {
-                self.publish_record(now);
-            }
+            self.settle_record(now);
         }
     }
 
@@ -373,12 +381,26 @@ impl Control {
         !self.public.is_empty() || self.seen.values().any(|seen| self.host.candidates.contains(seen))
     }
 
-    pub(crate) fn publish_record(&mut self, now: Instant) {
+    /// Makes the network's copy of this node's record say what is so now. It is signed anew only if it would say something
+    /// else, is half through its life, or comes from a life of this node whose counter was lost.
+    pub(crate) fn settle_record(&mut self, now: Instant) {
         let wall = self.wall(now);
+        self.record_at = Instant::FAR_FUTURE;
         if !self.membership.status(&self.key, wall).holds() {
             return;
         }
         let endpoints = self.endpoints();
+        let reachable = self.is_reachable();
+        if let Some(last) = self.membership.record(&self.key, wall) {
+            let addresses = last.endpoints.iter().map(|endpoint| &endpoint.addr);
+            let same = last.reachable == reachable && last.transit == self.transit && addresses.eq(&endpoints);
+            let half = last.at + RECORD_TIME / 2;
+            if same && last.counter == self.record_counter && wall < half {
+                self.record_at = now + half.since(wall);
+                return;
+            }
+            self.record_counter = self.record_counter.max(last.counter);
+        }
         self.published = endpoints.clone();
         self.record_at = now + RECORD_TIME / 2;
         self.record_counter += 1;
@@ -390,7 +412,7 @@ impl Control {
             expires: wall + RECORD_TIME,
             endpoints: endpoints.into_iter().map(|addr| Endpoint { addr, kind: EndpointKind::Udp }).collect(),
             transit: self.transit,
-            reachable: self.is_reachable(),
+            reachable,
             suites: vec![0],
             version: 1,
         };
@@ -471,8 +493,9 @@ impl Control {
     }
 }
 
+/// What a node asks of its broker.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ask {
+pub(crate) enum Ask {
     Join,
     Renew,
 }

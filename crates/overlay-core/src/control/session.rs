@@ -185,7 +185,7 @@ impl Control {
         if guests >= GUESTS && !self.forget_a_guest(now) {
             return None;
         }
-        Some(self.peers.intern(received.peer()))
+        Some(self.intern(now, received.peer()))
     }
 
     /// Makes room by dropping the guest that was silent longest and never confirmed a session.
