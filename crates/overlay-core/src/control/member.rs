@@ -468,7 +468,7 @@ impl Control {
                 self.say(idx, Body::Probe { token, sent: now.as_micros() });
             }
             Command::PutStock(peer) => self.put_stock(now, *peer),
-            Command::Addresses { of, addresses } => self.add_addresses(of, &addresses),
+            Command::Addresses { of, addresses } => self.add_addresses(now, of, &addresses),
             Command::Leave => self.leave(now)?,
             Command::Shutdown => {
                 self.routing.shutdown(now);
