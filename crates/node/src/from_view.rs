@@ -31,7 +31,8 @@ fn ago(wall: UnixTime, age: Option<Duration>) -> Option<Time> {
 
 /// Peers, connected first, then by name. Guests that are gone are left out.
 pub fn peers(view: &View, wall: UnixTime) -> Vec<PeerRow> {
-    let known = |peer: &&PeerView| peer.kind != PeerKind::Guest || peer.connected || !peer.endpoints.is_empty();
+    let known =
+        |peer: &&PeerView| peer.kind != PeerKind::Guest || peer.connected || !peer.endpoints.is_empty();
     let mut rows: Vec<PeerRow> = view.peers.iter().filter(known).map(|peer| peer_row(peer, wall)).collect();
     rows.sort_by(|a, b| b.connected.cmp(&a.connected).then_with(|| a.name.cmp(&b.name)));
     rows

@@ -42,9 +42,9 @@ use crate::host_plan::{HostPlan, Inbound, Opening};
 use crate::{Path, PeerIdx};
 use core::net::{Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use ln6_crypto::SigningKey;
 use ln6_crypto::cookie::CookieChecker;
 use ln6_crypto::keys::StaticSecret;
-use ln6_crypto::SigningKey;
 use ln6_routing::Router;
 use ln6_types::{Fingerprint, Instant, NetworkUla, Prefix, PublicKey, RouterId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -149,7 +149,13 @@ struct Counters {
 
 impl Control {
     /// A control plane that has seen nothing yet. `saved` is the state of the previous run, or the default.
-    pub fn new(config: Config, saved: NodeState, mut secrets: Box<dyn Secrets>, now: Instant, wall: UnixTime) -> Self {
+    pub fn new(
+        config: Config,
+        saved: NodeState,
+        mut secrets: Box<dyn Secrets>,
+        now: Instant,
+        wall: UnixTime,
+    ) -> Self {
         let key = config.secret.public();
         let router = ln6_crypto::keys::router_id(&key);
         let ula = NetworkUla::of(&config.network);
@@ -427,7 +433,8 @@ impl Control {
             }
         }
         if reason == Reason::Persistent
-            && let Some(keepalive) = self.peers.get(peer).and_then(|peer| peer.stock.as_ref()).map(|s| s.keepalive)
+            && let Some(keepalive) =
+                self.peers.get(peer).and_then(|peer| peer.stock.as_ref()).map(|s| s.keepalive)
         {
             self.timers.set(peer, Reason::Persistent, now + Duration::from_secs(u64::from(keepalive)));
         }

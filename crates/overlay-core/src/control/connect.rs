@@ -74,7 +74,11 @@ impl Control {
         }
         match address.ip() {
             IpAddr::V4(v4) => {
-                !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_loopback() || v4.is_link_local())
+                !(v4.is_unspecified()
+                    || v4.is_multicast()
+                    || v4.is_broadcast()
+                    || v4.is_loopback()
+                    || v4.is_link_local())
             }
             IpAddr::V6(v6) => {
                 let outside = !self.inside.iter().any(|prefix| prefix.contains(v6));

@@ -3,7 +3,7 @@
 use crate::PeerIdx;
 use crate::control::babel::{Rights, net_of, rights};
 use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
-use crate::control::message::{Body, Item, Message, ItemKind, JoinReply, JoinRequest, Leave, join_proof};
+use crate::control::message::{Body, Item, ItemKind, JoinReply, JoinRequest, Leave, Message, join_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
 use crate::control::{Control, PERSIST_PAUSE, secrets};
@@ -43,7 +43,9 @@ impl Control {
     fn all_pools(&self, wall: UnixTime) -> Vec<Prefix> {
         let members = self.membership.members(wall);
         let mut all: Vec<Prefix> = members
-            .flat_map(|key| self.membership.live_all(&key, wall).flat_map(|c| c.delegate.clone()).collect::<Vec<_>>())
+            .flat_map(|key| {
+                self.membership.live_all(&key, wall).flat_map(|c| c.delegate.clone()).collect::<Vec<_>>()
+            })
             .collect();
         all.sort_unstable();
         all.dedup_by(|part, whole| whole.covers(*part));
@@ -93,7 +95,11 @@ impl Control {
         if matches!(self.standing, Standing::Alone) {
             self.standing = Standing::Asking;
         }
-        self.say_reliably(now, idx, if ask == Ask::Join { Body::Join(request) } else { Body::Renew(request) });
+        self.say_reliably(
+            now,
+            idx,
+            if ask == Ask::Join { Body::Join(request) } else { Body::Renew(request) },
+        );
     }
 
     pub(crate) fn handle_join_reply(&mut self, now: Instant, idx: PeerIdx, reply: JoinReply) {
@@ -105,7 +111,8 @@ impl Control {
         match reply {
             JoinReply::Granted { chain } => {
                 self.refusal = None;
-                let chain = chain.into_iter().map(|bytes| Item { kind: ItemKind::Certificate, bytes: bytes.into() });
+                let chain =
+                    chain.into_iter().map(|bytes| Item { kind: ItemKind::Certificate, bytes: bytes.into() });
                 self.handle_items(now, idx, chain.collect());
                 self.persist_soon(now, Duration::ZERO);
             }
@@ -119,7 +126,8 @@ impl Control {
                 if self.membership.live(&self.key, self.wall(now)).is_none() {
                     self.stand(Standing::Refused { code, text });
                 }
-                let again = retry_secs.map_or(REFUSED_AGAIN, |secs| Duration::from_secs(u64::from(secs.max(10))));
+                let again =
+                    retry_secs.map_or(REFUSED_AGAIN, |secs| Duration::from_secs(u64::from(secs.max(10))));
                 self.join_at = now + again + self.jitter.millis(30_000);
                 self.persist_soon(now, Duration::ZERO);
             }
@@ -226,10 +234,9 @@ impl Control {
     /// Sends the certificates that prove who this node is.
     pub(crate) fn say_chain(&mut self, now: Instant, idx: PeerIdx) {
         let chain = self.membership.chain(&self.key, self.wall(now));
-        let items = chain.iter().map(|certificate| Item {
-            kind: ItemKind::Certificate,
-            bytes: certificate.bytes().clone(),
-        });
+        let items = chain
+            .iter()
+            .map(|certificate| Item { kind: ItemKind::Certificate, bytes: certificate.bytes().clone() });
         for item in items.collect::<Vec<_>>() {
             self.say_reliably(now, idx, Body::Items(vec![item]));
         }
@@ -305,7 +312,8 @@ impl Control {
             self.name = own.name.clone();
         }
         if held != self.held {
-            self.was_held = self.held.iter().chain(&self.was_held).copied().filter(|old| !held.contains(old)).collect();
+            self.was_held =
+                self.held.iter().chain(&self.was_held).copied().filter(|old| !held.contains(old)).collect();
             self.was_held.truncate(4);
             self.held = held;
             if !self.held.is_empty() {
@@ -393,7 +401,8 @@ impl Control {
         let reachable = self.is_reachable();
         if let Some(last) = self.membership.record(&self.key, wall) {
             let addresses = last.endpoints.iter().map(|endpoint| &endpoint.addr);
-            let same = last.reachable == reachable && last.transit == self.transit && addresses.eq(&endpoints);
+            let same =
+                last.reachable == reachable && last.transit == self.transit && addresses.eq(&endpoints);
             let half = last.at + RECORD_TIME / 2;
             if same && last.counter == self.record_counter && wall < half {
                 self.record_at = now + half.since(wall);
@@ -440,7 +449,8 @@ impl Control {
     }
 
     pub(crate) fn handle_left(&mut self, now: Instant, idx: PeerIdx) {
-        let broker = self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
+        let broker =
+            self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
         if broker && self.wish.is_none() {
             self.standing = Standing::Alone;
             self.out(Output::Notice(Notice::Left));
@@ -499,4 +509,3 @@ pub(crate) enum Ask {
     Join,
     Renew,
 }
-

@@ -1,15 +1,15 @@
 //! Peer messages: what is said, when it is repeated, and what is done with what others say.
 
+use crate::control::Control;
 use crate::control::member::{JOIN_AGAIN, NOTHING_TO_ASK};
 use crate::control::message::{Body, Hello, JoinRequest, Message, MessageError};
 use crate::control::output::{Notice, Output};
 use crate::control::peer::Unacknowledged;
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::{Path, PeerIdx};
-use crate::control::Control;
 use crate::forwarder::frame;
 use crate::forwarder::mail::PeerKind;
+use crate::{Path, PeerIdx};
 use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_types::Instant;
