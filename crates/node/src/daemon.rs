@@ -252,9 +252,9 @@ impl Daemon {
                 }
                 Output::Persist(id, state) => self.store.write(id, state),
                 Output::ToBroker { from, address, renew, request } => {
-                    self.to_broker(from, address, renew, request)
+                    self.ask_broker(from, address, renew, request)
                 }
-                Output::LeftBroker { from } => self.left_broker(from),
+                Output::LeftBroker { from } => self.leave_broker(from),
                 Output::Notice(notice) => self.handle_notice(notice),
             }
         }
@@ -344,7 +344,7 @@ impl Daemon {
     }
 
     #[cfg(not(feature = "broker"))]
-    fn to_broker(
+    fn ask_broker(
         &mut self,
         _: PublicKey,
         _: Option<std::net::SocketAddr>,
@@ -354,5 +354,5 @@ impl Daemon {
     }
 
     #[cfg(not(feature = "broker"))]
-    fn left_broker(&mut self, _: PublicKey) {}
+    fn leave_broker(&mut self, _: PublicKey) {}
 }

@@ -159,9 +159,9 @@ impl Node {
     pub(crate) fn start(&mut self, now: Instant, real: UnixTime, chance: &mut Chance, host: HostChange) {
         self.lives += 1;
         self.started = now;
-        let mut secrets = Chance::new(chance.next());
+        let mut secrets = Chance::new(chance.draw());
         let source = Box::new(move |out: &mut [u8]| secrets.fill(out));
-        let config = self.identity.config(chance.next());
+        let config = self.identity.config(chance.draw());
         let wall = self.wall(now, real);
         let mut control = Control::new(config, self.disk.clone(), source, now, wall);
         if let Some(desk) = &mut self.desk

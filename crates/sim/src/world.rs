@@ -133,7 +133,7 @@ impl World {
     /// Switches a node on.
     pub fn start(&mut self, id: NodeId) {
         let (now, real, host) = (self.now, self.real(), self.host(id));
-        let mut chance = Chance::new(self.chance.next());
+        let mut chance = Chance::new(self.chance.draw());
         self.nodes[id].start(now, real, &mut chance, host);
         self.drain(id);
     }
@@ -350,7 +350,7 @@ impl World {
             (Some(Kind::Transport), Some(index)) if !astray => {
                 u64::from(worker_of(u32::from_le_bytes([index[0], index[1], index[2], index[3]])))
             }
-            _ => self.chance.next(),
+            _ => self.chance.draw(),
         };
         let worker = (worker % workers) as usize;
         let _ = sender;

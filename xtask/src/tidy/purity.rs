@@ -28,7 +28,11 @@ const WORLD: &[&str] = &[
 ];
 
 /// Where a word of the world is needed, and why.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "crates/overlay-core/src/forwarder.rs",
+    "HashMap",
+    "looked up by random index for every datagram, never iterated",
+)];
 
 fn of_crate<'a>(files: &'a [File], krate: &str) -> impl Iterator<Item = &'a File> {
     let source = format!("crates/{krate}/src/");

@@ -36,8 +36,6 @@ pub(crate) struct Broker {
     answers: mpsc::UnboundedReceiver<Answer>,
     back: mpsc::UnboundedSender<Answer>,
     expire_at: Instant,
-    /// What a link carries.
-    pub(crate) link: BrokerParts,
 }
 
 /// How often the registry looks what time has brought about.
@@ -71,14 +69,8 @@ impl Broker {
             Box::new(move |statements| drop(spread.send(Answer::Spread(statements)))),
         )
         .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
-        let broker = Broker {
-            desk: Some(desk),
-            thread: Some(thread),
-            answers,
-            back,
-            expire_at: Instant::ZERO,
-            link: parts,
-        };
+        let broker =
+            Broker { desk: Some(desk), thread: Some(thread), answers, back, expire_at: Instant::ZERO };
         broker.configure(config, wall);
         broker.spread_all(wall);
         Ok(broker)
@@ -265,7 +257,7 @@ pub(crate) fn items(statements: Statements) -> Vec<Item> {
 }
 
 impl super::Daemon {
-    pub(super) fn to_broker(
+    pub(super) fn ask_broker(
         &mut self,
         from: PublicKey,
         _: Option<SocketAddr>,
@@ -280,7 +272,7 @@ impl super::Daemon {
         }
     }
 
-    pub(super) fn left_broker(&mut self, from: PublicKey) {
+    pub(super) fn leave_broker(&mut self, from: PublicKey) {
         if let Some(broker) = &self.broker {
             broker.leave(ln6_host::clock::wall(), from);
         }

@@ -152,7 +152,8 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
 
     let (news, host_news) = mpsc::unbounded_channel();
     let _ = news.send(HostNews::Surroundings(Box::new(surroundings)));
-    let host = HostTask::start(interface, shape, clock, netlink, PROTOCOL, news).map_err(kernel_trouble)?;
+    let host = HostTask::start(interface, shape, clock, netlink, PROTOCOL, news)
+        .map_err(|error| kernel_trouble(*error))?;
     let (calls_in, calls) = mpsc::channel(CALLS);
     let api = serve_api(&layout, &config, calls_in)?;
     #[cfg(feature = "broker")]

@@ -491,7 +491,7 @@ impl Control {
     /// A Babel sequence number was used; the disk must know before the next restart.
     pub(crate) fn seqno_used(&mut self, seqno: u16) {
         let left = self.seqno_ceiling.wrapping_sub(seqno);
-        if left > 0x8000 || left < 4 {
+        if !(4..=0x8000).contains(&left) {
             self.seqno_ceiling = seqno.wrapping_add(16);
             self.persist_at = self.persist_at.min(Instant::ZERO);
         }
