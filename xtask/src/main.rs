@@ -1,1 +1,57 @@
-fn main() {}
+//! One command for each thing a developer does: `cargo xtask help`.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod check;
+mod demo;
+mod fuzz;
+mod packages;
+mod suite;
+#[cfg(test)]
+mod tidy;
+mod workspace;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo  [--keep] [--json]       the whole story on this machine, in network namespaces (root)
+  test  [--quick]               every test; installs the Debian packages it needs (root)
+  check                         format, clippy, tidy, documentation, licences
+  bench [ARGUMENT...]           the benchmarks
+  fuzz  [--seconds N] [TARGET]  fuzz one decoder or all, N seconds each (60)
+
+demo --keep leaves the world up until Enter or Ctrl-C; --json prints one object a line;
+     --profile NAME builds with another profile than release, --binary PATH builds nothing.
+test --quick leaves out what needs namespaces.
+";
+
+fn main() -> ExitCode {
+    ln6_lab::probe::run_if_asked();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<()> {
+    match words {
+        ["demo", options @ ..] => demo::run(options),
+        ["test", options @ ..] => suite::run(options),
+        ["check"] => check::run(),
+        ["bench", arguments @ ..] => bench::run(arguments),
+        ["fuzz", options @ ..] => fuzz::run(options),
+        [] | ["help" | "-h" | "--help"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("`{}` is not understood\n\n{HELP}", other.join(" ")),
+    }
+}

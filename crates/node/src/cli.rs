@@ -144,6 +144,9 @@ pub struct Invite {
     /// How long it works
     #[arg(long, default_value = "7d", value_name = "SPAN")]
     pub expires: Span,
+    /// Admit nobody at once: whoever uses it waits for an administrator
+    #[arg(long)]
+    pub open: bool,
     /// Also as a QR code
     #[arg(long)]
     pub qr: bool,

@@ -1,11 +1,354 @@
-//! The running node.
+//! The daemon: one thread around control, one per worker, one for the disk, one for the registry.
+//!
+//! Everything that happens arrives here as one of a closed set of reasons to wake; control is told, and what it wants
+//! is carried out in order. Nothing in this loop waits for a disk, a name server or a peer.
+
+#[cfg(feature = "broker")]
+mod broker;
+mod host_task;
+mod leaves;
+mod news;
+mod privileges;
+#[cfg(feature = "broker")]
+mod registry_calls;
+mod service;
+mod setup;
+mod store;
 
 use crate::config::Config;
 use crate::error::{CliError, Trouble};
 use crate::files::Layout;
 use crate::logging::LogLevel;
+use host_task::{HostNews, HostTask};
+use ln6_netio::worker::Workers;
+use ln6_netio::{Clock, EventReceiver, Mail};
+use ln6_overlay_core::control::{Command, Control, Notice, Output, To};
+use ln6_types::{Instant, PublicKey};
+use news::News;
+use setup::{Call, Node};
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::time::Duration;
+use store::{Store, Stored};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 
-/// Runs the node until it is told to stop.
-pub fn run(_layout: &Layout, _config: Config, _log: &LogLevel) -> Result<(), CliError> {
-    Err(CliError::new(Trouble::Internal, "the daemon is not part of this build"))
+/// Events taken from the workers before anything else has a turn.
+const EVENTS_AT_ONCE: usize = 256;
+/// How often the wall clock is compared, and names of brokers are looked up again.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
+
+/// Runs a node until a signal, or until something it cannot live without breaks.
+///
+/// # Errors
+/// What stood in the way, with the next step.
+pub fn run(layout: &Layout, config: Config, log: &LogLevel) -> Result<(), CliError> {
+    let options = setup::Options { layout: layout.clone(), config, log: log.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()
+        .map_err(|error| CliError::new(Trouble::Internal, format!("no event loop: {error}")))?;
+    let local = tokio::task::LocalSet::new();
+    let done = local.block_on(&runtime, async {
+        let node = setup::start(options).await?;
+        Daemon::new(node)?.serve().await
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+/// A ping that waits for its answer.
+struct Waiting {
+    since: Instant,
+    answer: oneshot::Sender<(Duration, Option<ln6_overlay_core::Path>)>,
+}
+
+struct Daemon {
+    node: setup::Parts,
+    clock: Clock,
+    control: Control,
+    workers: Workers,
+    events: AsyncFd<EventReceiver>,
+    socket: UdpSocket,
+    store: Store,
+    stored: mpsc::UnboundedReceiver<Stored>,
+    host: Option<HostTask>,
+    host_news: mpsc::UnboundedReceiver<HostNews>,
+    calls: mpsc::Receiver<Call>,
+    #[cfg(feature = "broker")]
+    broker: Option<broker::Broker>,
+    news: News,
+    pings: BTreeMap<u64, Waiting>,
+    /// Events were left in the queue so that others have their turn.
+    more: bool,
+    stop: Signals,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+/// Why the loop woke.
+enum Wake {
+    Events,
+    Timer,
+    Stored(Stored),
+    Host(HostNews),
+    Call(Call),
+    #[cfg(feature = "broker")]
+    Broker(broker::Answer),
+    Clock,
+    Reload,
+    Stop,
+}
+
+impl Daemon {
+    fn new(node: Node) -> Result<Self, CliError> {
+        let internal = |error: std::io::Error| CliError::new(Trouble::Internal, error.to_string());
+        let (stored_out, stored) = mpsc::unbounded_channel();
+        let store = Store::start(node.parts.layout.state.clone(), stored_out).map_err(internal)?;
+        let events = AsyncFd::with_interest(node.events, Interest::READABLE).map_err(internal)?;
+        Ok(Daemon {
+            clock: node.clock,
+            control: node.control,
+            workers: node.workers,
+            events,
+            socket: node.socket,
+            store,
+            stored,
+            host: node.host,
+            host_news: node.host_news,
+            calls: node.calls,
+            #[cfg(feature = "broker")]
+            broker: node.broker,
+            news: News::new(node.findings),
+            pings: BTreeMap::new(),
+            more: false,
+            stop: Signals {
+                terminate: signal(SignalKind::terminate()).map_err(internal)?,
+                interrupt: signal(SignalKind::interrupt()).map_err(internal)?,
+                hangup: signal(SignalKind::hangup()).map_err(internal)?,
+            },
+            node: node.parts,
+        })
+    }
+
+    async fn serve(mut self) -> Result<(), CliError> {
+        self.execute();
+        setup::say_ready();
+        let mut ticks = tokio::time::interval(CLOCK_CHECK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let done = loop {
+            let wake = self.wait(&mut ticks).await;
+            let now = self.clock.now();
+            match wake {
+                Wake::Events => {
+                    if let Some(failure) = self.take_events(now) {
+                        break Err(failure);
+                    }
+                }
+                Wake::Timer => self.control.handle_timeout(now),
+                Wake::Stored(stored) => self.handle_stored(now, stored),
+                Wake::Host(news) => self.handle_host(now, news),
+                Wake::Call(call) => self.handle_call(now, call),
+                #[cfg(feature = "broker")]
+                Wake::Broker(answer) => self.handle_broker(now, answer),
+                Wake::Clock => self.handle_clock(now),
+                Wake::Reload => drop(self.reload()),
+                Wake::Stop => break Ok(()),
+            }
+            self.execute();
+            // A flood of events must not hold up what is due.
+            if self.control.poll_timeout() <= now {
+                self.control.handle_timeout(now);
+                self.execute();
+            }
+        };
+        self.end().await;
+        done
+    }
+
+    async fn wait(&mut self, ticks: &mut tokio::time::Interval) -> Wake {
+        if std::mem::take(&mut self.more) {
+            tokio::task::yield_now().await;
+            return Wake::Events;
+        }
+        let pause = self.control.poll_timeout().since(self.clock.now());
+        #[cfg(feature = "broker")]
+        let answers = async {
+            match &mut self.broker {
+                Some(broker) => broker.answer().await,
+                None => std::future::pending().await,
+            }
+        };
+        #[cfg(not(feature = "broker"))]
+        let answers = std::future::pending::<Wake>();
+        tokio::select! {
+            biased;
+            _ = self.stop.terminate.recv() => Wake::Stop,
+            _ = self.stop.interrupt.recv() => Wake::Stop,
+            _ = self.stop.hangup.recv() => Wake::Reload,
+            () = tokio::time::sleep(pause) => Wake::Timer,
+            ready = self.events.readable() => {
+                if let Ok(mut ready) = ready {
+                    ready.clear_ready();
+                }
+                Wake::Events
+            }
+            Some(stored) = self.stored.recv() => Wake::Stored(stored),
+            Some(news) = self.host_news.recv() => Wake::Host(news),
+            Some(call) = self.calls.recv() => Wake::Call(call),
+            answer = answers => {
+                #[cfg(feature = "broker")]
+                let answer = Wake::Broker(answer);
+                answer
+            }
+            _ = ticks.tick() => Wake::Clock,
+        }
+    }
+
+    /// Takes what the workers reported; a worker that died ends the daemon.
+    fn take_events(&mut self, now: Instant) -> Option<CliError> {
+        self.events.get_ref().acknowledge();
+        for taken in 0.. {
+            self.more = taken == EVENTS_AT_ONCE;
+            if self.more {
+                break;
+            }
+            let Some(event) = self.events.get_mut().try_recv() else { break };
+            self.control.handle_event(now, event);
+        }
+        let failure = self.events.get_ref().try_failure()?;
+        Some(CliError::new(Trouble::Internal, failure.to_string()))
+    }
+
+    /// Carries out what control wants, in order.
+    fn execute(&mut self) {
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Update(To::All, update) => self.mail_all(update),
+                Output::Update(To::Worker(worker), update) => {
+                    if let Some(mail) = self.workers.mail().get(usize::from(worker)) {
+                        mail.send(Mail::Update(update));
+                    }
+                }
+                // What cannot be sent is lost, as any datagram may be; the retry comes by itself.
+                Output::Datagram { to, bytes } => {
+                    if let Err(error) = self.socket.send_to(&bytes, self.node.outer(to)) {
+                        tracing::debug!(%to, %error, "datagram not sent");
+                    }
+                }
+                Output::Desired(plan) => {
+                    if let Some(host) = &self.host {
+                        host.want(plan);
+                    }
+                }
+                Output::Persist(id, state) => self.store.write(id, state),
+                Output::ToBroker { from, address, renew, request } => self.to_broker(from, address, renew, request),
+                Output::LeftBroker { from } => self.left_broker(from),
+                Output::Notice(notice) => self.handle_notice(notice),
+            }
+        }
+    }
+
+    fn mail_all(&self, update: ln6_overlay_core::forwarder::mail::Update) {
+        let (last, others) = match self.workers.mail().split_last() {
+            Some(split) => split,
+            None => return,
+        };
+        for mail in others {
+            if let Some(copy) = update.try_copy() {
+                mail.send(Mail::Update(copy));
+            }
+        }
+        last.send(Mail::Update(update));
+    }
+
+    fn handle_stored(&mut self, now: Instant, stored: Stored) {
+        match stored {
+            Stored::Done(id) => {
+                self.news.clear("state_not_saved");
+                self.control.handle_stored(now, id);
+            }
+            Stored::Failed(error) => {
+                tracing::error!(%error, "the state could not be saved");
+                self.news.add_error("state_not_saved", &error);
+                self.control.handle_not_stored(now);
+            }
+        }
+    }
+
+    fn handle_host(&mut self, now: Instant, news: HostNews) {
+        match news {
+            HostNews::Surroundings(surroundings) => {
+                let change = self.node.host_change(&surroundings, &self.control.inside());
+                self.news.set_surroundings(&self.node, &surroundings);
+                self.control.handle_host(now, change);
+            }
+            HostNews::Findings(findings) => self.news.set_host(findings),
+        }
+    }
+
+    fn handle_clock(&mut self, now: Instant) {
+        let wall = ln6_host::clock::wall();
+        self.control.handle_clock(now, wall);
+        #[cfg(feature = "broker")]
+        if let Some(broker) = &mut self.broker {
+            broker.tick(now, wall);
+        }
+        self.pings.retain(|_, waiting| now.since(waiting.since) < Duration::from_secs(30));
+    }
+
+    fn handle_notice(&mut self, notice: Notice) {
+        if let Notice::Pong { token, rtt, path } = &notice {
+            if let Some(waiting) = self.pings.remove(token) {
+                // Whoever asked may have gone.
+                let _ = waiting.answer.send((*rtt, *path));
+            }
+            return;
+        }
+        let now = self.clock.now();
+        let names = |key: &PublicKey| self.control.name_of(now, key);
+        self.news.add(&notice, ln6_host::clock::wall(), names);
+    }
+
+    fn reload(&mut self) -> Result<Vec<crate::config::Change>, CliError> {
+        let outcome = self.node.reload();
+        self.news.reloaded(&outcome, ln6_host::clock::wall());
+        outcome
+    }
+
+    /// Says goodbye to neighbours, takes back what was changed on the host, and writes what is left to write.
+    async fn end(mut self) {
+        setup::say_stopping();
+        let now = self.clock.now();
+        let _ = self.control.handle_command(now, Command::Shutdown);
+        self.execute();
+        if let Some(host) = self.host.take() {
+            host.stop().await;
+        }
+        self.workers.stop();
+        drop(self.store);
+        #[cfg(feature = "broker")]
+        drop(self.broker);
+        self.node.remove_socket();
+    }
+
+    #[cfg(not(feature = "broker"))]
+    fn to_broker(
+        &mut self,
+        _: PublicKey,
+        _: Option<std::net::SocketAddr>,
+        _: bool,
+        _: ln6_overlay_core::control::message::JoinRequest,
+    ) {
+    }
+
+    #[cfg(not(feature = "broker"))]
+    fn left_broker(&mut self, _: PublicKey) {}
 }

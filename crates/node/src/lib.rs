@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod duration;
 pub mod error;
 pub mod files;
+pub mod from_view;
 pub mod logging;
 pub mod metrics;
 pub mod qr;

@@ -75,6 +75,9 @@ pub struct Invite {
     /// How long it works.
     #[serde(default)]
     pub expires_seconds: Option<u64>,
+    /// Without a secret: whoever uses it waits for an administrator.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// Lets a waiting key in.
@@ -307,7 +310,12 @@ mod tests {
             ApiRequest::Events(Events { after: 7 }),
             ApiRequest::Doctor,
             ApiRequest::Metrics,
-            ApiRequest::Invite(Invite { name: Some("a".into()), size: Some(56), expires_seconds: Some(60) }),
+            ApiRequest::Invite(Invite {
+                name: Some("a".into()),
+                size: Some(56),
+                expires_seconds: Some(60),
+                open: true,
+            }),
             ApiRequest::Approve(Approve { request: "3".into(), size: Some(56), ..Approve::default() }),
             ApiRequest::Deny(Deny { request: "3".into(), reason: None }),
             ApiRequest::Revoke(name()),

@@ -10,8 +10,9 @@ use crate::qr;
 use crate::schema::{ActionReply, InviteReply};
 
 pub(super) fn invite(invite: Invite, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
-    let Invite { name, size, expires, qr } = invite;
-    let request = ApiRequest::Invite(api::Invite { name, size, expires_seconds: Some(expires.as_secs()) });
+    let Invite { name, size, expires, open, qr } = invite;
+    let request =
+        ApiRequest::Invite(api::Invite { name, size, expires_seconds: Some(expires.as_secs()), open });
     let reply: InviteReply = Client::new(layout).get(&request)?;
     code(qr, Some(&reply.link), output)?;
     output.show(reply);

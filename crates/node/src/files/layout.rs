@@ -16,6 +16,8 @@ pub struct Layout {
     pub identity: PathBuf,
     /// What the node keeps across restarts.
     pub state: PathBuf,
+    /// Stock WireGuard clients that were registered on this node.
+    pub leaves: PathBuf,
     /// The root's private key, as `init` exports it; should not stay here.
     pub root_key: PathBuf,
     /// The broker's own certificate.
@@ -54,6 +56,7 @@ impl Layout {
             config: etc.join("ln6d.toml"),
             identity: lib.join("identity.key"),
             state: lib.join("state"),
+            leaves: lib.join("wireguard.json"),
             root_key: lib.join("root.key"),
             certificate: lib.join("broker.cert"),
             registry: lib.join("registry.db"),

@@ -1,4 +1,4 @@
-use super::samples::{NOW, broker, gateway, p, peers};
+use super::samples::{NOW, broker, gateway, p, peers, routes};
 use super::{Render, Style};
 use crate::schema::*;
 use ln6_types::{PublicKey, RouterId};
@@ -82,36 +82,7 @@ AwMDAwMD…  idle     -                      -                     -         -  
 
 #[test]
 fn refused_routes_say_why() {
-    let own = RouteRow {
-        to: p("2001:db8:4812::/48"),
-        from: p("::/0"),
-        owner: "quintana".into(),
-        router_id: RouterId([1; 8]),
-        via: None,
-        metric: Some(0),
-        seqno: 1,
-        selected: true,
-        feasible: true,
-        refused: None,
-    };
-    let exit = RouteRow {
-        to: p("::/0"),
-        from: p("2001:db8:4800::/40"),
-        owner: "vm".into(),
-        via: Some("vm".into()),
-        metric: Some(96),
-        ..own.clone()
-    };
-    let forged = RouteRow {
-        to: p("2001:db8:4813::/48"),
-        owner: String::new(),
-        via: Some("escuela".into()),
-        metric: None,
-        selected: false,
-        refused: Some("not_the_holder".into()),
-        ..own.clone()
-    };
-    let shown = show(&RouteList { routes: vec![own, exit, forged] });
+    let shown = show(&routes());
     let expected = [
         "   TO                  FROM                OWNER                VIA      METRIC  NOTE",
         "*  2001:db8:4812::/48  -                   quintana             (own)         0  -",

@@ -1,8 +1,10 @@
 //! What control is told at the start, and what it keeps across restarts.
 
+use crate::control::message::Item;
 use crate::host_plan::{Inbound, Opening};
 use core::net::{Ipv6Addr, SocketAddr};
-use ln6_crypto::{Psk, SigningKey, StaticSecret};
+use ln6_crypto::SigningKey;
+use ln6_crypto::keys::{Psk, StaticSecret};
 use ln6_types::{Fingerprint, Prefix, PublicKey, UnixTime};
 
 /// Everything an operator or a link decides.
@@ -97,7 +99,7 @@ pub struct LanConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeState {
     /// Certificates, revocations, heads and records as received, in an order in which they can be offered again.
-    pub items: Vec<Vec<u8>>,
+    pub items: Vec<Item>,
     /// Peers that answered lately, with the address that worked; most useful first.
     pub cache: Vec<(PublicKey, SocketAddr)>,
     /// No handshake timestamp at or above this many seconds (Unix) was ever used.

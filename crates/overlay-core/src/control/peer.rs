@@ -2,12 +2,14 @@
 
 use crate::control::config::StockPeer;
 use crate::control::message::Message;
-use crate::forwarder::keys::SendKey;
+use crate::forwarder::keys::{SendKey, index_for};
 use crate::forwarder::mail::{PeerKind, Watch};
 use crate::forwarder::stats::PeerCounters;
 use crate::{Path, PeerIdx};
 use core::net::SocketAddr;
-use ln6_crypto::{CookieJar, Initiator, Psk, Tai64n};
+use ln6_crypto::cookie::CookieJar;
+use ln6_crypto::handshake::{Initiator, Tai64n};
+use ln6_crypto::keys::{Psk, router_id};
 use ln6_types::{Instant, PublicKey, RouterId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -89,9 +91,10 @@ pub(crate) struct Peer {
 
     pub(crate) meta: Meta,
     pub(crate) said_hello: bool,
+    /// Gossip runs with it.
+    pub(crate) gossips: bool,
     pub(crate) version: u16,
     pub(crate) transit: bool,
-    pub(crate) next_id: u32,
     pub(crate) outbox: BTreeMap<u32, Unacknowledged>,
     /// Reliable messages already handled, newest last.
     pub(crate) handled: Vec<u32>,
@@ -102,7 +105,7 @@ impl Peer {
         Peer {
             idx,
             key,
-            router: ln6_crypto::router_id(&key),
+            router: router_id(&key),
             psk,
             kind: PeerKind::Guest,
             stock: None,
@@ -122,9 +125,9 @@ impl Peer {
             failures: 0,
             meta: Meta::default(),
             said_hello: false,
+            gossips: false,
             version: 0,
             transit: true,
-            next_id: 1,
             outbox: BTreeMap::new(),
             handled: Vec::new(),
         }
@@ -206,7 +209,7 @@ impl Peers {
 
     /// Claims a random receiver index whose low three bits name `worker`; `None` if it is taken.
     pub(crate) fn claim(&mut self, idx: PeerIdx, random: u32, worker: u8) -> Option<u32> {
-        let index = (random & !7) | u32::from(worker & 7);
+        let index = index_for(worker, random);
         if index == 0 || self.indices.contains_key(&index) {
             return None;
         }
@@ -224,9 +227,5 @@ impl Peers {
 
     pub(crate) fn ids(&self) -> Vec<PeerIdx> {
         self.all.keys().copied().collect()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
     }
 }

@@ -8,7 +8,7 @@ use crate::control::peer::{Keys, Peer, Pending};
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
 use crate::control::{Control, frame};
-use crate::forwarder::keys::{ReceiveKey, SendKey};
+use crate::forwarder::keys::{ReceiveKey, SendKey, worker_of};
 use crate::forwarder::mail::{Packet, PeerKind, PeerTx, Update, Watch};
 use crate::{Path, PeerIdx};
 use core::time::Duration;
@@ -25,8 +25,6 @@ use std::sync::Arc;
 const INITIATION_GAP: Duration = Duration::from_millis(20);
 /// Sessions with keys that hold no certificate here, all together (DESIGN 6).
 const GUESTS: usize = 256;
-/// A guest without a certificate is forgotten after this long without a word.
-pub(crate) const GUEST_TIME: Duration = Duration::from_secs(180);
 
 impl Control {
     /// Makes sure that a session with `idx` exists or is being made.
@@ -46,7 +44,7 @@ impl Control {
             return;
         }
         let since = peer.pending.as_ref().map_or(now, |pending| pending.since);
-        let paths = self.paths_to(idx);
+        let paths = self.paths_to(now, idx);
         if paths.is_empty() {
             self.give_up(now, idx);
             return;
@@ -166,7 +164,7 @@ impl Control {
         };
         let Some(peer) = self.peers.get_mut(idx) else { return };
         peer.jar.write_macs(now, &mut answer);
-        self.install_receive(idx, &keys);
+        self.install_receive(now, idx, &keys);
         let keys = self.sending_half(now, &keys, false, from);
         let Some(peer) = self.peers.get_mut(idx) else { return };
         if let Some(unconfirmed) = peer.next.replace(keys) {
@@ -208,7 +206,7 @@ impl Control {
         let psk = peer.psk.clone();
         match pending.initiator.finish(&psk, message) {
             Ok(keys) => {
-                self.install_receive(idx, &keys);
+                self.install_receive(now, idx, &keys);
                 let keys = self.sending_half(now, &keys, true, from);
                 self.timers.clear(idx, Reason::Retry);
                 self.install_current(now, idx, keys);
@@ -217,7 +215,7 @@ impl Control {
             }
             // A forged answer must not cost the real one.
             Err(failed) => {
-                let (initiator, _) = *failed;
+                let (initiator, _) = failed;
                 peer.pending = Some(Pending { initiator, index, sent: pending.sent, since: pending.since });
                 self.counters.handshakes_refused += 1;
             }
@@ -240,16 +238,16 @@ impl Control {
         self.install_current(now, idx, keys);
     }
 
-    fn install_receive(&mut self, idx: PeerIdx, keys: &SessionKeys) {
+    fn install_receive(&mut self, now: Instant, idx: PeerIdx, keys: &SessionKeys) {
         let Ok(aead) = keys.receive.aead(Suite::ChaCha20Poly1305) else { return };
-        let worker = (keys.receive_index & 7) as u8;
-        let key = Box::new(ReceiveKey::new(keys.receive_index, idx, aead));
+        let worker = worker_of(keys.receive_index);
+        let key = Box::new(ReceiveKey::new(keys.receive_index, idx, aead, now + REJECT_AFTER_TIME));
         self.out(Output::Update(To::Worker(worker), Update::Receive(key)));
     }
 
     fn sending_half(&self, now: Instant, keys: &SessionKeys, initiator: bool, path: Path) -> Keys {
         let aead = keys.send.aead(Suite::ChaCha20Poly1305).expect("ChaCha20-Poly1305 is in every build");
-        let send = Arc::new(SendKey::new(aead, keys.send_index));
+        let send = Arc::new(SendKey::new(keys.send_index, aead, now + REJECT_AFTER_TIME));
         Keys { send, index: keys.receive_index, born: now, initiator, path }
     }
 
@@ -291,7 +289,7 @@ impl Control {
         }
         for index in std::mem::take(&mut self.retired_indices) {
             self.peers.release(index);
-            self.out(Output::Update(To::Worker((index & 7) as u8), Update::Forget(index)));
+            self.out(Output::Update(To::Worker(worker_of(index)), Update::Forget(index)));
         }
     }
 

@@ -42,6 +42,11 @@ impl Stamps {
         Some(self.asked)
     }
 
+    /// The ceiling that was asked for last.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked
+    }
+
     /// The ceiling is on disk.
     pub(crate) fn stored(&mut self, ceiling: u64) {
         self.stored = self.stored.max(ceiling);

@@ -33,6 +33,10 @@ pub struct Hello {
     pub transit: bool,
     /// The sender's clock, if it is synchronised.
     pub wall: Option<UnixTime>,
+    /// Whether the sender chose the receiver for a long-lived connection, on which Babel runs.
+    pub meta: bool,
+    /// Whether the sender wants to be answered with a `Hello`.
+    pub ask: bool,
 }
 
 /// A summary of all items: how many, and for each of 16 buckets (the first four bits of an id) the wrapping sum of the
@@ -174,7 +178,7 @@ impl Body {
             Body::Hello(hello) => {
                 map.put(0, hello.version).put(1, hello.network).put(2, Bytes(&hello.suites));
                 map.put_some(3, hello.seen_at.map(WireAddr)).put_flag(4, hello.transit);
-                map.put_some(5, hello.wall.map(UnixTime::as_secs))
+                map.put_some(5, hello.wall.map(UnixTime::as_secs)).put_flag(6, hello.meta).put_flag(7, hello.ask)
             }
             Body::Ack { id } => map.put(0, *id),
             Body::Digest(digest) => map.put(0, digest.count).put_bytes(1, &write_shorts(&digest.buckets)),
@@ -246,7 +250,7 @@ fn read_numbers(d: &mut Decoder<'_>) -> Result<[Option<u64>; 2], Error> {
 
 fn read_hello(d: &mut Decoder<'_>) -> Result<Hello, Error> {
     let (mut version, mut network, mut suites) = (None, None, Vec::new());
-    let (mut seen_at, mut transit, mut wall) = (None, false, None);
+    let (mut seen_at, mut transit, mut wall, mut meta, mut ask) = (None, false, None, false, false);
     read_map(d, |key, d| {
         match key {
             0 => version = Some(d.u16()?),
@@ -255,13 +259,15 @@ fn read_hello(d: &mut Decoder<'_>) -> Result<Hello, Error> {
             3 => seen_at = Some(d.decode::<WireAddr>()?.0),
             4 => transit = d.bool()?,
             5 => wall = Some(UnixTime::from_secs(d.u64()?)),
+            6 => meta = d.bool()?,
+            7 => ask = d.bool()?,
             _ => d.skip()?,
         }
         Ok(())
     })?;
     // A newer node may know more suites than we have room for: its best ones come first.
     suites.truncate(MAX_SUITES);
-    Ok(Hello { version: need(version)?, network: need(network)?, suites, seen_at, transit, wall })
+    Ok(Hello { version: need(version)?, network: need(network)?, suites, seen_at, transit, wall, meta, ask })
 }
 
 fn read_digest(d: &mut Decoder<'_>) -> Result<Digest, Error> {

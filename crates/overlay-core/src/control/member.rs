@@ -1,0 +1,479 @@
+//! This node's own standing: asking for a delegation, holding it, renewing it, and telling others where it can be reached.
+
+use crate::PeerIdx;
+use crate::control::babel::{Rights, net_of, rights};
+use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
+use crate::control::message::{Body, Item, Message, ItemKind, JoinReply, JoinRequest, Leave, join_proof};
+use crate::control::output::{Command, Notice, Output, Refusal};
+use crate::control::view::Standing;
+use crate::control::{Control, secrets};
+use crate::forwarder::mail::PeerKind;
+use core::net::SocketAddr;
+use core::time::Duration;
+use ln6_crypto::{Endpoint, EndpointKind, NodeRecord, Signed};
+use ln6_types::{Instant, Prefix, PublicKey, UnixTime};
+use std::collections::BTreeSet;
+
+/// How often an unanswered or waiting request is repeated.
+pub(crate) const JOIN_AGAIN: Duration = Duration::from_secs(10);
+/// A refused request is repeated seldom: an administrator may have made room.
+const REFUSED_AGAIN: Duration = Duration::from_secs(600);
+/// A node record is valid this long and renewed at half of it.
+const RECORD_TIME: Duration = Duration::from_secs(24 * 3600);
+
+impl Control {
+    /// The brokers' peer numbers.
+    pub(crate) fn broker_peers(&self) -> Vec<PeerIdx> {
+        self.brokers.iter().filter_map(|broker| self.peers.by_key(&broker.key)).collect()
+    }
+
+    /// Whether a live certificate of `key` makes it an exit.
+    pub(crate) fn is_exit_key(&self, key: &PublicKey, wall: UnixTime) -> bool {
+        self.membership.live_all(key, wall).any(|certificate| certificate.roles.exit)
+    }
+
+    /// Whether a live certificate of `key` makes it a broker.
+    pub(crate) fn is_broker_key(&self, key: &PublicKey, wall: UnixTime) -> bool {
+        self.membership.live_all(key, wall).any(|certificate| certificate.roles.broker)
+    }
+
+    /// The network's pools: what any live certificate may delegate, without parts of others.
+    fn all_pools(&self, wall: UnixTime) -> Vec<Prefix> {
+        let members = self.membership.members(wall);
+        let mut all: Vec<Prefix> = members
+            .flat_map(|key| self.membership.live_all(&key, wall).flat_map(|c| c.delegate.clone()).collect::<Vec<_>>())
+            .collect();
+        all.sort_unstable();
+        all.dedup_by(|part, whole| whole.covers(*part));
+        all
+    }
+
+    pub(crate) fn is_broker(&self) -> bool {
+        !self.pools_of_own.is_empty()
+    }
+
+    /// Whether there is something to ask the broker for.
+    fn wants_grant(&self, now: Instant) -> Option<Ask> {
+        let wall = self.wall(now);
+        match self.membership.live(&self.key, wall) {
+            None => self.wish.is_some().then_some(Ask::Join),
+            Some(certificate) => {
+                let life = certificate.not_after.since(certificate.not_before);
+                let due = certificate.not_after - life / 3;
+                (wall >= due && !self.is_broker()).then_some(Ask::Renew)
+            }
+        }
+    }
+
+    /// Asks the broker behind `idx`, if it is one and there is something to ask.
+    pub(crate) fn try_join(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        let key = peer.key;
+        if !peer.connected() || !self.brokers.iter().any(|broker| broker.key == key) || now < self.ask_at {
+            return;
+        }
+        let Some(ask) = self.wants_grant(now) else { return };
+        self.ask_at = now + Duration::from_secs(3);
+        let proof = join_proof(&self.signing, &self.network, &self.key);
+        let wish = self.wish.clone();
+        let request = JoinRequest {
+            network: self.network,
+            name: self.name.clone(),
+            holder: None,
+            size: wish.as_ref().map_or(0, |wish| wish.size),
+            ssid: wish.as_ref().and_then(|wish| wish.ssid.clone()),
+            secret: wish.as_ref().and_then(|wish| wish.secret).filter(|_| ask == Ask::Join),
+            sign: self.signing.verify_key(),
+            proof,
+            contact: wish.and_then(|wish| wish.contact),
+            leaf: false,
+        };
+        if matches!(self.standing, Standing::Alone) {
+            self.standing = Standing::Asking;
+        }
+        self.say_reliably(now, idx, if ask == Ask::Join { Body::Join(request) } else { Body::Renew(request) });
+    }
+
+    pub(crate) fn handle_join_reply(&mut self, now: Instant, idx: PeerIdx, reply: JoinReply) {
+        let Some(key) = self.peers.get(idx).map(|peer| peer.key) else { return };
+        if !self.brokers.iter().any(|broker| broker.key == key) {
+            self.reject_from(idx, "an answer to a request that was not made there");
+            return;
+        }
+        match reply {
+            JoinReply::Granted { chain } => {
+                self.refusal = None;
+                let chain = chain.into_iter().map(|bytes| Item { kind: ItemKind::Certificate, bytes: bytes.into() });
+                self.handle_items(now, idx, chain.collect());
+                self.persist_soon(now, Duration::ZERO);
+            }
+            JoinReply::Waiting { place, retry_secs, .. } => {
+                self.stand(Standing::Waiting { place });
+                let again = Duration::from_secs(u64::from(retry_secs.clamp(2, 3600)));
+                self.join_at = now + again + self.jitter.millis(again.as_millis() as u64 / 4 + 1);
+            }
+            JoinReply::Refused { code, text, retry_secs } => {
+                self.refusal = Some((code.clone(), text.clone()));
+                if self.membership.live(&self.key, self.wall(now)).is_none() {
+                    self.stand(Standing::Refused { code, text });
+                }
+                let again = retry_secs.map_or(REFUSED_AGAIN, |secs| Duration::from_secs(u64::from(secs.max(10))));
+                self.join_at = now + again + self.jitter.millis(30_000);
+                self.persist_soon(now, Duration::ZERO);
+            }
+        }
+    }
+
+    fn stand(&mut self, standing: Standing) {
+        if self.standing == standing {
+            return;
+        }
+        match &standing {
+            Standing::Waiting { place } => self.out(Output::Notice(Notice::Waiting { place: *place })),
+            Standing::Refused { code, text } => {
+                self.out(Output::Notice(Notice::Refused { code: code.clone(), text: text.clone() }));
+            }
+            Standing::Lost { why } => self.out(Output::Notice(Notice::Lost { why })),
+            _ => {}
+        }
+        self.standing = standing;
+    }
+
+    /// Certificates, revocations, heads and records that somebody sent.
+    pub(crate) fn handle_items(&mut self, now: Instant, idx: PeerIdx, mut items: Vec<Item>) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        let trusted = peer.kind == PeerKind::Node || self.brokers.iter().any(|broker| broker.key == peer.key);
+        if !trusted {
+            // A guest may show its own chain, nothing else.
+            items.retain(|item| item.kind == ItemKind::Certificate);
+        }
+        self.handle_gossip(now, idx, &Body::Items(items));
+    }
+
+    /// Gossip of a member, or the chain of a guest.
+    pub(crate) fn handle_gossip(&mut self, now: Instant, idx: PeerIdx, body: &Body) {
+        let wall = self.wall(now);
+        let mut out = Vec::new();
+        let heard = self.gossip.handle_message(now, wall, idx, body, &mut self.membership, &mut out);
+        if !heard.new.is_empty() {
+            self.persist_soon(now, Duration::from_secs(2));
+        }
+        for (_, refused) in heard.refused {
+            self.refuse_item(idx, refused);
+        }
+        self.pass_on(out);
+    }
+
+    pub(crate) fn pass_on(&mut self, messages: Vec<(PeerIdx, Message)>) {
+        for (idx, message) in messages {
+            self.say(idx, message.body);
+        }
+    }
+
+    /// What is merely old is no fault; everything else an operator should see.
+    fn refuse_item(&mut self, idx: PeerIdx, refused: RefusedItem) {
+        *self.refusals.entry(refused.code()).or_default() += 1;
+        if !matches!(refused, RefusedItem::Superseded | RefusedItem::Stale) {
+            self.reject_from(idx, &refused.to_string());
+        }
+    }
+
+    /// Items made on this machine.
+    pub(crate) fn publish_items(&mut self, now: Instant, items: Vec<Item>) {
+        let wall = self.wall(now);
+        let mut new = Vec::new();
+        for item in items {
+            match self.membership.offer(&item, PeerIdx::SELF, wall) {
+                Ok(Accepted::New { released }) => {
+                    new.push(item.id());
+                    new.extend(released);
+                }
+                Ok(_) => {}
+                Err(refused) => {
+                    let why = refused.to_string();
+                    self.out(Output::Notice(Notice::Rejected { peer: None, why }));
+                }
+            }
+        }
+        let mut out = Vec::new();
+        self.gossip.announce(now, &new, &self.membership, &mut out);
+        self.pass_on(out);
+        self.persist_soon(now, Duration::ZERO);
+    }
+
+    /// Gossip with a member begins.
+    pub(crate) fn gossip_with(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.kind == PeerKind::Node && !peer.gossips {
+            peer.gossips = true;
+            self.gossip.neighbour_up(now, idx);
+            let mut out = Vec::new();
+            self.gossip.handle_timeout(now, &self.membership, &mut out);
+            self.pass_on(out);
+        }
+    }
+
+    /// Gossip with a peer ends.
+    pub(crate) fn gossip_without(&mut self, idx: PeerIdx) {
+        if let Some(peer) = self.peers.get_mut(idx) {
+            peer.gossips = false;
+        }
+        self.gossip.neighbour_down(idx);
+    }
+
+    /// Sends the certificates that prove who this node is.
+    pub(crate) fn say_chain(&mut self, now: Instant, idx: PeerIdx) {
+        let chain = self.membership.chain(&self.key, self.wall(now));
+        let items = chain.iter().map(|certificate| Item {
+            kind: ItemKind::Certificate,
+            bytes: certificate.bytes().clone(),
+        });
+        for item in items.collect::<Vec<_>>() {
+            self.say_reliably(now, idx, Body::Items(vec![item]));
+        }
+    }
+
+    /// Looks at every right anew after certificates, revocations or the time changed.
+    pub(crate) fn settle_rights(&mut self, now: Instant) {
+        let wall = self.wall(now);
+        let due = self.rights_until.is_some_and(|until| wall >= until);
+        if self.membership.generation() == self.rights_generation && !due {
+            return;
+        }
+        self.rights_generation = self.membership.generation();
+        self.rights_until = self.membership.next_change(wall);
+        self.table_changed = true;
+        self.plan_changed = true;
+        self.pools = self.all_pools(wall);
+        self.inside = self.pools.iter().copied().chain([self.ula.prefix()]).collect();
+        self.settle_own(now);
+        for idx in self.peers.ids() {
+            self.settle_kind(now, idx);
+        }
+        self.routing.reconsider(now, rights!(self, now));
+        self.review_at = self.review_at.min(now);
+    }
+
+    fn settle_kind(&mut self, now: Instant, idx: PeerIdx) {
+        let wall = self.wall(now);
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.stock.is_some() {
+            return;
+        }
+        let in_force = self.membership.status(&peer.key, wall).holds();
+        let kind = if in_force { PeerKind::Node } else { PeerKind::Guest };
+        if peer.kind == kind {
+            return;
+        }
+        peer.kind = kind;
+        self.peers.changed.insert(idx);
+        if kind == PeerKind::Guest {
+            self.gossip_without(idx);
+        } else if self.peers.get(idx).is_some_and(|peer| peer.connected()) {
+            self.gossip_with(now, idx);
+        }
+        self.settle_link(now, idx);
+    }
+
+    fn settle_own(&mut self, now: Instant) {
+        let wall = self.wall(now);
+        let status = self.membership.status(&self.key, wall);
+        let live = self.membership.live(&self.key, wall).cloned();
+        let held: Vec<Prefix> = live.as_ref().map(|own| own.originate.clone()).unwrap_or_default();
+        self.pools_of_own = live.as_ref().map(|own| own.delegate.clone()).unwrap_or_default();
+        match status {
+            CertificateStatus::Live => self.standing = Standing::Member,
+            CertificateStatus::InGrace => self.standing = Standing::InGrace,
+            CertificateStatus::Revoked => self.stand(Standing::Lost { why: "revoked" }),
+            CertificateStatus::Suspended => self.stand(Standing::Lost { why: "suspended" }),
+            CertificateStatus::Expired => self.stand(Standing::Lost { why: "expired" }),
+            _ => {}
+        }
+        if let Some(own) = &live {
+            self.name = own.name.clone();
+        }
+        if held != self.held {
+            self.was_held = self.held.iter().chain(&self.was_held).copied().filter(|old| !held.contains(old)).collect();
+            self.was_held.truncate(4);
+            self.held = held;
+            if !self.held.is_empty() {
+                self.out(Output::Notice(Notice::Delegated { prefixes: self.held.clone() }));
+            }
+        }
+        self.settle_exit(now);
+        self.settle_origins(now);
+        if status.holds() {
+            self.publish_record(now);
+        }
+    }
+
+    /// Whether this node is an exit now: by certificate, by configuration, and with an uplink that works.
+    pub(crate) fn settle_exit(&mut self, now: Instant) {
+        let allowed = self.exit && self.is_exit_key(&self.key, self.wall(now));
+        let is_exit = allowed && self.host.uplink6;
+        if is_exit != self.is_exit_now {
+            self.is_exit_now = is_exit;
+            self.table_changed = true;
+            self.plan_changed = true;
+            self.out(Output::Notice(Notice::Uplink { up: is_exit }));
+        }
+    }
+
+    /// Makes Babel announce exactly what this node may and can.
+    pub(crate) fn settle_origins(&mut self, now: Instant) {
+        let mut wanted = BTreeSet::new();
+        if self.membership.status(&self.key, self.wall(now)).holds() {
+            wanted.insert((Prefix::host(self.node_address), Prefix::ALL));
+            wanted.extend(self.held.iter().map(|prefix| (*prefix, Prefix::ALL)));
+            if self.is_exit_now {
+                wanted.extend(self.pools_of_own.iter().map(|pool| (Prefix::ALL, *pool)));
+            }
+        }
+        for &(dst, src) in self.originated.difference(&wanted) {
+            self.routing.withdraw(now, net_of(dst), net_of(src));
+        }
+        for &(dst, src) in wanted.difference(&self.originated) {
+            self.routing.originate(now, net_of(dst), net_of(src), 0);
+        }
+        self.originated = wanted;
+    }
+
+    /// Somebody told this node at which address it is seen.
+    pub(crate) fn seen_by(&mut self, now: Instant, observer: PublicKey, address: SocketAddr) {
+        if self.seen.insert(observer, address) != Some(address) {
+            while self.seen.len() > 64 {
+                self.seen.pop_first();
+            }
+            if self.published != self.endpoints() {
+                self.publish_record(now);
+            }
+        }
+    }
+
+    /// Addresses worth publishing: what the operator says, what this machine has, and what two observers agree on.
+    pub(crate) fn endpoints(&self) -> Vec<SocketAddr> {
+        let mut list = self.public.clone();
+        list.extend(&self.host.candidates);
+        for address in self.seen.values() {
+            if self.seen.values().filter(|other| *other == address).count() >= 2 {
+                list.push(*address);
+            }
+        }
+        let mut unique = Vec::new();
+        for address in list {
+            if self.is_candidate(address) && !unique.contains(&address) && unique.len() < 8 {
+                unique.push(address);
+            }
+        }
+        unique
+    }
+
+    /// Whether others can begin a session with this node: told so, or seen at an address that the machine itself has.
+    fn is_reachable(&self) -> bool {
+        !self.public.is_empty() || self.seen.values().any(|seen| self.host.candidates.contains(seen))
+    }
+
+    pub(crate) fn publish_record(&mut self, now: Instant) {
+        let wall = self.wall(now);
+        if !self.membership.status(&self.key, wall).holds() {
+            return;
+        }
+        let endpoints = self.endpoints();
+        self.published = endpoints.clone();
+        self.record_at = now + RECORD_TIME / 2;
+        self.record_counter += 1;
+        let record = NodeRecord {
+            network: self.network,
+            key: self.key,
+            counter: self.record_counter,
+            at: wall,
+            expires: wall + RECORD_TIME,
+            endpoints: endpoints.into_iter().map(|addr| Endpoint { addr, kind: EndpointKind::Udp }).collect(),
+            transit: self.transit,
+            reachable: self.is_reachable(),
+            suites: vec![0],
+            version: 1,
+        };
+        if let Ok(signed) = Signed::sign(record, &self.signing) {
+            self.publish_items(now, vec![Item { kind: ItemKind::Record, bytes: signed.bytes().clone() }]);
+        }
+    }
+
+    /// Gives the delegation back.
+    pub(crate) fn leave(&mut self, now: Instant) -> Result<(), Refusal> {
+        if self.held.is_empty() {
+            return Err(Refusal::NoDelegation);
+        }
+        let brokers = self.broker_peers();
+        if brokers.is_empty() {
+            return Err(Refusal::NoBroker);
+        }
+        self.wish = None;
+        let farewell = Leave::new(&self.signing, &self.network, &self.key);
+        for idx in brokers {
+            self.want(now, idx);
+            self.say_reliably(now, idx, Body::Leave(farewell.clone()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn handle_left(&mut self, now: Instant, idx: PeerIdx) {
+        let broker = self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
+        if broker && self.wish.is_none() {
+            self.standing = Standing::Alone;
+            self.out(Output::Notice(Notice::Left));
+            self.persist_soon(now, Duration::ZERO);
+        }
+    }
+
+    /// What the operator, the shell or the local broker wants.
+    pub(crate) fn command(&mut self, now: Instant, command: Command) -> Result<(), Refusal> {
+        match command {
+            Command::FromBroker { to, reply } => {
+                let idx = self.peers.by_key(&to).ok_or(Refusal::UnknownPeer)?;
+                self.say_reliably(now, idx, Body::JoinReply(reply));
+            }
+            Command::LeftBroker { to } => {
+                let idx = self.peers.by_key(&to).ok_or(Refusal::UnknownPeer)?;
+                self.say_reliably(now, idx, Body::LeaveReply { refused: None });
+            }
+            Command::Publish(items) => self.publish_items(now, items),
+            Command::Ping { to, token } => {
+                let idx = self.peers.by_key(&to).ok_or(Refusal::UnknownPeer)?;
+                self.want(now, idx);
+                self.pings.insert((idx, token), now);
+                self.pings.retain(|_, at| now.since(*at) < Duration::from_secs(30));
+                self.say(idx, Body::Probe { token, sent: now.as_micros() });
+            }
+            Command::PutStock(peer) => self.put_stock(now, *peer),
+            Command::Addresses { of, addresses } => self.add_addresses(of, &addresses),
+            Command::Leave => self.leave(now)?,
+            Command::Shutdown => {
+                self.routing.shutdown(now);
+                self.drain_routing(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// A Babel sequence number was used; the disk must know before the next restart.
+    pub(crate) fn seqno_used(&mut self, seqno: u16) {
+        let left = self.seqno_ceiling.wrapping_sub(seqno);
+        if left > 0x8000 || left < 4 {
+            self.seqno_ceiling = seqno.wrapping_add(16);
+            self.persist_at = self.persist_at.min(Instant::ZERO);
+        }
+    }
+
+    /// A random token that nobody can guess.
+    pub fn draw_token(&mut self) -> u64 {
+        u64::from_be_bytes(secrets::draw(&mut *self.secrets))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Join,
+    Renew,
+}
+

@@ -1,0 +1,260 @@
+//! Peer messages: what is said, when it is repeated, and what is done with what others say.
+
+use crate::{Path, PeerIdx};
+use crate::control::member::JOIN_AGAIN;
+use crate::control::message::{Body, Hello, JoinRequest, Message, MessageError};
+use crate::control::output::{Notice, Output};
+use crate::control::peer::Unacknowledged;
+use crate::control::secrets::draw;
+use crate::control::timers::Reason;
+use crate::control::{Control, frame};
+use crate::forwarder::mail::PeerKind;
+use core::net::SocketAddr;
+use core::time::Duration;
+use ln6_types::Instant;
+
+/// First pause before a message is repeated, doubled each time.
+const RESEND: Duration = Duration::from_millis(400);
+/// A message is repeated at most so often.
+const TRIES: u8 = 6;
+/// Messages that await an acknowledgement, per peer.
+const OUTBOX: usize = 64;
+/// How many handled messages are remembered, so that a repeated one is not handled twice.
+const REMEMBERED: usize = 64;
+/// Version of the messages.
+const VERSION: u16 = 1;
+
+impl Control {
+    /// Says something once.
+    pub(crate) fn say(&mut self, idx: PeerIdx, body: Body) {
+        self.transmit(idx, &Message { id: None, body });
+    }
+
+    /// Says something until it is acknowledged, within reason.
+    pub(crate) fn say_reliably(&mut self, now: Instant, idx: PeerIdx, body: Body) {
+        let id = u32::from_be_bytes(draw(&mut *self.secrets));
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.outbox.len() >= OUTBOX {
+            self.counters.outbox_full += 1;
+            return;
+        }
+        let message = Message { id: Some(id), body };
+        let due = now + RESEND;
+        peer.outbox.insert(id, Unacknowledged { message: message.clone(), due, tries: 1 });
+        self.timers.set_if_idle(idx, Reason::Resend, due);
+        self.transmit(idx, &message);
+    }
+
+    fn transmit(&mut self, idx: PeerIdx, message: &Message) {
+        let mut bytes = Vec::with_capacity(256);
+        if message.encode(&mut bytes).is_err() {
+            self.counters.messages_refused += 1;
+            return;
+        }
+        self.send_inner(idx, frame::message(&bytes));
+    }
+
+    /// Repeats what is due.
+    pub(crate) fn resend(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        let mut due = Vec::new();
+        peer.outbox.retain(|_, waiting| {
+            if waiting.due > now {
+                return true;
+            }
+            if waiting.tries >= TRIES {
+                return false;
+            }
+            waiting.due = now + RESEND * (1 << waiting.tries);
+            waiting.tries += 1;
+            due.push(waiting.message.clone());
+            true
+        });
+        if let Some(next) = peer.outbox.values().map(|waiting| waiting.due).min() {
+            self.timers.set(idx, Reason::Resend, next);
+        }
+        for message in due {
+            self.transmit(idx, &message);
+        }
+    }
+
+    /// A frame that came in the session with `idx`: the author is the session's key, whatever it says.
+    pub(crate) fn handle_frame(&mut self, now: Instant, idx: PeerIdx, packet: &[u8]) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.stock.is_some() {
+            return;
+        }
+        let decoded = frame::message_body(packet).ok_or(MessageError::Malformed).and_then(Message::decode);
+        let (id, body) = match decoded {
+            Ok(message) => (message.id, Some(message.body)),
+            Err(MessageError::UnknownKind { id, .. }) => (id, None),
+            Err(_) => {
+                self.counters.messages_refused += 1;
+                return;
+            }
+        };
+        if let Some(id) = id {
+            let repeated = peer.handled.contains(&id);
+            if !repeated {
+                if peer.handled.len() >= REMEMBERED {
+                    peer.handled.remove(0);
+                }
+                peer.handled.push(id);
+            }
+            self.say(idx, Body::Ack { id });
+            if repeated {
+                return;
+            }
+        }
+        if let Some(body) = body {
+            self.handle_message(now, idx, body);
+        }
+    }
+
+    fn handle_message(&mut self, now: Instant, idx: PeerIdx, message: Body) {
+        let kind = self.peers.get(idx).map_or(PeerKind::Guest, |peer| peer.kind);
+        match message {
+            Body::Ack { id } => {
+                if let Some(peer) = self.peers.get_mut(idx) {
+                    peer.outbox.remove(&id);
+                }
+            }
+            Body::Hello(hello) => self.handle_hello(now, idx, &hello),
+            Body::Items(items) => self.handle_items(now, idx, items),
+            Body::Join(request) => self.handle_join(idx, false, request),
+            Body::Renew(request) => self.handle_join(idx, true, request),
+            Body::JoinReply(reply) => self.handle_join_reply(now, idx, reply),
+            Body::Leave(_) => {
+                if let Some(from) = self.peers.get(idx).map(|peer| peer.key) {
+                    self.out(Output::LeftBroker { from });
+                }
+            }
+            Body::LeaveReply { .. } => self.handle_left(now, idx),
+            Body::Probe { token, sent } => {
+                let seen_at = self.seen_of(idx);
+                self.say(idx, Body::ProbeReply { token, sent, seen_at });
+            }
+            Body::ProbeReply { token, sent, .. } => self.handle_probe_reply(now, idx, token, sent),
+            // Gossip beyond a guest's own chain is for members.
+            other if kind == PeerKind::Node => self.handle_gossip(now, idx, &other),
+            _ => self.counters.messages_refused += 1,
+        }
+    }
+
+    /// A request for the broker on this machine.
+    fn handle_join(&mut self, idx: PeerIdx, renew: bool, request: JoinRequest) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        let address = match peer.path {
+            Some(Path::Udp(address)) => Some(address),
+            _ => None,
+        };
+        let from = peer.key;
+        self.out(Output::ToBroker { from, address, renew, request });
+    }
+
+    /// Introduces this node; `ask` wants an introduction back.
+    pub(crate) fn say_hello(&mut self, now: Instant, idx: PeerIdx, ask: bool) {
+        let seen_at = self.seen_of(idx);
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.stock.is_some() {
+            return;
+        }
+        peer.said_hello = true;
+        let meta = peer.meta.ours;
+        let hello = Hello {
+            version: VERSION,
+            network: self.network,
+            suites: vec![0],
+            seen_at,
+            transit: self.transit,
+            meta,
+            ask,
+            wall: self.is_broker().then(|| self.wall(now)),
+        };
+        self.say_reliably(now, idx, Body::Hello(hello));
+    }
+
+    fn seen_of(&self, idx: PeerIdx) -> Option<SocketAddr> {
+        match self.peers.get(idx)?.path? {
+            Path::Udp(address) => Some(address),
+            Path::Through(_) => None,
+        }
+    }
+
+    fn handle_hello(&mut self, now: Instant, idx: PeerIdx, hello: &Hello) {
+        if hello.network != self.network {
+            self.reject_from(idx, "another network");
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        peer.version = hello.version;
+        peer.transit = hello.transit;
+        peer.meta.theirs = hello.meta;
+        let key = peer.key;
+        if hello.ask {
+            self.say_hello(now, idx, false);
+            self.say_chain(now, idx);
+        }
+        if let Some(address) = hello.seen_at {
+            self.seen_by(now, key, address);
+        }
+        self.gossip_with(now, idx);
+        self.settle_link(now, idx);
+        self.try_join(now, idx);
+    }
+
+    /// A session is up, or what hangs on it changed: introductions, Babel, gossip, joining.
+    pub(crate) fn session_up(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        if peer.stock.is_some() {
+            return;
+        }
+        let initiator = peer.current.as_ref().is_some_and(|keys| keys.initiator);
+        if initiator || !peer.said_hello {
+            self.say_hello(now, idx, initiator);
+            self.say_chain(now, idx);
+        }
+        self.settle_link(now, idx);
+        self.schedule_upgrade(now, idx);
+        self.table_changed = true;
+        self.plan_changed = true;
+    }
+
+    /// A session ended.
+    pub(crate) fn session_down(&mut self, now: Instant, idx: PeerIdx) {
+        self.gossip_without(idx);
+        if let Some(peer) = self.peers.get_mut(idx) {
+            peer.said_hello = false;
+            peer.meta.theirs = false;
+            peer.outbox.clear();
+        }
+        self.timers.clear(idx, Reason::Resend);
+        self.timers.clear(idx, Reason::Upgrade);
+        self.settle_link(now, idx);
+        self.table_changed = true;
+        self.plan_changed = true;
+    }
+
+    fn handle_probe_reply(&mut self, now: Instant, idx: PeerIdx, token: u64, sent: u64) {
+        if self.pings.remove(&(idx, token)).is_none() {
+            return;
+        }
+        let path = self.peers.get(idx).and_then(|peer| peer.path);
+        let rtt = now.since(Instant::from_micros(sent));
+        self.out(Output::Notice(Notice::Pong { token, rtt, path }));
+    }
+
+    /// Gives up on an unanswered request after a while and asks again.
+    pub(crate) fn join_due(&mut self, now: Instant) {
+        self.join_at = now + JOIN_AGAIN + self.jitter.millis(2_000);
+        for idx in self.broker_peers() {
+            self.want(now, idx);
+            self.try_join(now, idx);
+        }
+    }
+
+    pub(crate) fn reject_from(&mut self, idx: PeerIdx, why: &str) {
+        let peer = self.peers.get(idx).map(|peer| peer.key);
+        self.out(Output::Notice(Notice::Rejected { peer, why: why.to_owned() }));
+    }
+}
