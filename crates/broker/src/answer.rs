@@ -23,6 +23,17 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// What a stranger is told of the broker's own troubles: no paths, no details.
+    pub(crate) fn unavailable() -> Self {
+        Refused::new(
+            "unavailable",
+            "the broker cannot answer just now",
+            "try again later; your prefix is safe",
+        )
+    }
+}
+
 impl From<&Refusal> for Refused {
     fn from(refusal: &Refusal) -> Self {
         Refused::new(refusal.code(), refusal, refusal.hint())
@@ -37,11 +48,7 @@ impl From<&StoreError> for Refused {
 
 impl From<&IssueError> for Refused {
     fn from(error: &IssueError) -> Self {
-        Refused::new(
-            "cannot_sign",
-            error,
-            "sign a new broker certificate with the root key ('ln6d root sign')",
-        )
+        Refused::new("cannot_sign", error, "sign a new broker certificate with the root key")
     }
 }
 
@@ -50,7 +57,7 @@ impl From<&IssueError> for Refused {
 pub enum JoinAnswer {
     /// It holds these.
     Granted {
-        /// Its certificate, then the broker's, and on towards the root.
+        /// Its own certificate first, then the broker's, and on towards the root (which is not among them).
         certificates: Vec<Vec<u8>>,
         /// The newest revocations, by number.
         revocations: Vec<Vec<u8>>,
@@ -60,6 +67,8 @@ pub enum JoinAnswer {
         prefixes: Vec<Prefix>,
         /// When it should have renewed.
         not_after: UnixTime,
+        /// What its network name points at, if that is not what it was given.
+        proposal: Option<Prefix>,
     },
     /// An administrator must look at it; ask again later.
     Waiting {

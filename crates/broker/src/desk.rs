@@ -6,8 +6,8 @@ use crate::error::StoreError;
 use crate::issue::{Issuer, Statements};
 use crate::journal::{Contact, Journal};
 use crate::list::{List, Listed, list};
-use ln6_registry::{Actor, Command, Event, Join, Refusal, Registry, Standing};
-use ln6_types::{PublicKey, UnixTime};
+use ln6_registry::{Actor, Command, Event, Join, Refusal, Registry, Standing, proposed_slot};
+use ln6_types::{Prefix, PublicKey, UnixTime};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -94,7 +94,9 @@ impl DeskHandle {
 fn refuse(work: Work, why: &Refused) {
     let why = why.clone();
     match work {
-        Work::Join { reply, .. } | Work::Renew { reply, .. } => reply(JoinAnswer::Refused(why)),
+        Work::Join { reply, .. } | Work::Renew { reply, .. } => {
+            reply(JoinAnswer::Refused(Refused::unavailable()))
+        }
         Work::Command { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
@@ -251,8 +253,8 @@ impl<J: Journal + 'static> Desk<J> {
             (Work::Join { reply, .. } | Work::Renew { reply, .. }, Outcome::Refused(why)) => {
                 reply(JoinAnswer::Refused(why));
             }
-            (Work::Join { at, join, reply }, _) => reply(self.standing(at, &join.key)),
-            (Work::Renew { at, key, reply }, _) => reply(self.standing(at, &key)),
+            (Work::Join { at, join, reply }, _) => reply(self.standing(at, &join.key, join.ssid.as_deref())),
+            (Work::Renew { at, key, reply }, _) => reply(self.standing(at, &key, None)),
             (Work::Command { reply, .. }, Outcome::Done(done)) => reply(Ok(done)),
             (Work::Command { reply, .. }, Outcome::Refused(why)) => reply(Err(why)),
             (Work::Command { reply, .. }, Outcome::Read) => {
@@ -281,11 +283,11 @@ impl<J: Journal + 'static> Desk<J> {
     }
 
     /// How a key stands, with its certificates if it has any.
-    fn standing(&self, at: UnixTime, key: &PublicKey) -> JoinAnswer {
-        let Some(registry) = &self.registry else { return JoinAnswer::Refused(unread()) };
+    fn standing(&self, at: UnixTime, key: &PublicKey, ssid: Option<&str>) -> JoinAnswer {
+        let Some(registry) = &self.registry else { return JoinAnswer::Refused(Refused::unavailable()) };
         let refused = |refusal: Refusal| JoinAnswer::Refused((&refusal).into());
         match registry.standing(at, key) {
-            Standing::Granted(_) => self.granted(at, key, registry).unwrap_or_else(JoinAnswer::Refused),
+            Standing::Granted(_) => self.granted(at, key, ssid, registry).unwrap_or_else(JoinAnswer::Refused),
             Standing::Waiting { place, .. } => JoinAnswer::Waiting { place },
             Standing::Denied { reason, until } => refused(Refusal::Denied { reason, until }),
             Standing::Suspended => refused(Refusal::Suspended),
@@ -294,7 +296,13 @@ impl<J: Journal + 'static> Desk<J> {
         }
     }
 
-    fn granted(&self, at: UnixTime, key: &PublicKey, registry: &Registry) -> Result<JoinAnswer, Refused> {
+    fn granted(
+        &self,
+        at: UnixTime,
+        key: &PublicKey,
+        ssid: Option<&str>,
+        registry: &Registry,
+    ) -> Result<JoinAnswer, Refused> {
         let issue = registry.certificate_of(key).ok_or_else(|| Refused::from(&Refusal::KeyUnknown))?;
         let signed = || {
             Ok(JoinAnswer::Granted {
@@ -303,10 +311,18 @@ impl<J: Journal + 'static> Desk<J> {
                 head: self.issuer.head(at, registry)?,
                 prefixes: issue.prefixes.clone(),
                 not_after: issue.not_after,
+                proposal: ssid.and_then(|ssid| other_proposal(registry, &issue.prefixes, ssid)),
             })
         };
         signed().map_err(|error: crate::issue::IssueError| (&error).into())
     }
+}
+
+/// The slot that the network name points at, if the node holds another one in that pool.
+fn other_proposal(registry: &Registry, held: &[Prefix], ssid: &str) -> Option<Prefix> {
+    let prefix = held.iter().find(|prefix| prefix.len() <= 64)?;
+    let pool = registry.pools().find(|pool| pool.prefix.covers(*prefix))?;
+    proposed_slot(pool.prefix, prefix.len(), ssid).filter(|slot| !held.contains(slot))
 }
 
 fn unread() -> Refused {

@@ -93,6 +93,20 @@ fn waiting_then_approved_then_revoked_is_told_at_each_question() {
 }
 
 #[test]
+fn a_node_is_told_when_it_does_not_get_the_proposed_slot() {
+    let (desk, _) = started();
+    let mut told = Vec::new();
+    for number in 1..3 {
+        let secret = desk.invite();
+        let join = Join { secret, ssid: Some("LibreMesh.org".into()), ..ask(number) };
+        let JoinAnswer::Granted { prefixes, proposal, .. } = desk.join(join) else { panic!("refused") };
+        told.push((prefixes[0], proposal));
+    }
+    assert_eq!(told[0].1, None);
+    assert_eq!(told[1].1, Some(told[0].0), "somebody else was first");
+}
+
+#[test]
 fn what_is_newly_signed_is_told_once_it_is_on_disk() {
     let (tx, rx) = channel();
     let memory = Memory::default();
@@ -118,11 +132,11 @@ fn a_full_disk_changes_nothing_and_is_said() {
     memory.fails.store(true, Ordering::SeqCst);
     let join = Join { secret: Some(secret), ..ask(2) };
     let JoinAnswer::Refused(why) = desk.join(join.clone()) else { panic!("not on disk") };
-    assert_eq!(why.code, "disk_full");
-    assert_eq!(
-        desk.operator(Command::Suspend { holder: "x".into(), reason: String::new() }).map_err(|r| r.code),
-        Err("not_found".into())
-    );
+    assert_eq!(why.code, "unavailable", "a stranger is told no more");
+    let why = desk.operator(Command::Reserve { prefix: before, name: None, note: String::new() });
+    assert_eq!(why.map_err(|r| r.code), Err("overlap".into()), "a refusal needs no disk");
+    let invite = NewInvitation { valid_for: 9, name: None, size: None, purpose: Purpose::Admit };
+    assert_eq!(desk.operator(Command::Invite(invite)).map_err(|r| r.code), Err("disk_full".into()));
     let Ok(Listed::Prefixes(prefixes)) = desk.list(List::Prefixes) else { panic!("no list") };
     assert_eq!(prefixes.iter().map(|view| view.prefix).collect::<Vec<Prefix>>(), [before]);
     memory.fails.store(false, Ordering::SeqCst);

@@ -12,9 +12,10 @@ use std::time::Duration;
 /// Babel's metric for what cannot be reached (RFC 8966, section 4.6.9).
 const UNREACHABLE: u16 = u16::MAX;
 
-/// Peers: connected ones first, then by name and key.
+/// Peers: connected ones first, then by name and key. Guests that are gone are left out.
 pub fn peers(view: &View, now: UnixTime) -> Vec<PeerRow> {
-    let mut rows: Vec<_> = view.peers.iter().map(|peer| peer_row(peer, now)).collect();
+    let known = |peer: &&PeerView| peer.kind != PeerKind::Guest || peer.connected || !peer.endpoints.is_empty();
+    let mut rows: Vec<_> = view.peers.iter().filter(known).map(|peer| peer_row(peer, now)).collect();
     rows.sort_by(|a, b| {
         let key = |row: &PeerRow| (Reverse(row.connected), row.name.is_empty());
         key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name)).then_with(|| a.key.cmp(&b.key))

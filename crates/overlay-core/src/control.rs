@@ -6,7 +6,6 @@
 mod babel;
 mod config;
 mod connect;
-pub mod frame;
 pub mod gossip;
 mod member;
 pub mod membership;

@@ -15,6 +15,7 @@ mod inside;
 mod ipv6;
 pub mod keys;
 pub mod mail;
+mod memo;
 mod outside;
 mod park;
 mod peers;
@@ -29,7 +30,6 @@ use crate::{Path, PeerIdx};
 use arena::{ArenaLayout, RESERVE};
 use batch::{Batch, Ecn, Span};
 use coalesce::Runs;
-use core::hash::{BuildHasherDefault, Hasher};
 use drop::DropReason;
 use fib::Fib;
 use gate::{Gate, Porter};
@@ -37,17 +37,20 @@ use inside::divide;
 use keys::ReceiveKey;
 use ln6_types::Instant;
 use mail::{Event, Update};
+use memo::Memo;
 use outside::Arrival;
 use park::Parking;
 use peers::Peers;
 use stats::{Figure, Stats};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use token::TokenBucket;
 use transmit::Transmit;
 
 /// Events of one batch that strangers and peers may cause; more are counted and dropped.
 const EVENTS: usize = 256;
+/// Of these, handshake messages of strangers: the rest is for known peers, however many strangers there are.
+const HANDSHAKES: u16 = 64;
 /// ICMPv6 errors in a second.
 const ICMP_ERRORS: u64 = 50;
 /// Reports of unknown receiver indices in a second.
@@ -82,26 +85,6 @@ struct Tally {
     bytes: u64,
 }
 
-/// Receiver indices are random already: they hash to themselves.
-#[derive(Clone, Copy, Default)]
-struct IndexHasher(u64);
-
-impl Hasher for IndexHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u32(&mut self, index: u32) {
-        self.0 = u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 /// One worker's half of the node.
 pub struct Forwarder {
     config: Config,
@@ -109,11 +92,17 @@ pub struct Forwarder {
     gate: Option<Arc<Gate>>,
     porter: Porter,
     peers: Peers,
-    receive: HashMap<u32, Box<ReceiveKey>, BuildHasherDefault<IndexHasher>>,
+    receive: BTreeMap<u32, Box<ReceiveKey>>,
     transmit: Transmit,
     parking: Parking,
     runs: Box<Runs>,
     tallies: [Tally; 2],
+    /// What goes to whom.
+    sent: Memo,
+    /// What came from whom.
+    received: Memo,
+    /// Handshake messages taken in this batch.
+    handshakes: u16,
     icmp_tokens: TokenBucket,
     stranger_tokens: TokenBucket,
     transit_tokens: TokenBucket,
@@ -128,11 +117,14 @@ impl Forwarder {
             gate: None,
             porter: Porter::new(&config.seed),
             peers: Peers::default(),
-            receive: HashMap::default(),
+            receive: BTreeMap::new(),
             transmit: Transmit::new(config.layout.tx),
             parking: Parking::default(),
             runs: Box::new(Runs::new(config.uso)),
             tallies: [Tally::default(); 2],
+            sent: Memo::default(),
+            received: Memo::default(),
+            handshakes: 0,
             icmp_tokens: TokenBucket::new(ICMP_ERRORS, ICMP_ERRORS),
             stranger_tokens: TokenBucket::new(STRANGERS, STRANGERS),
             transit_tokens: TokenBucket::new(config.transit, config.transit.max(u64::from(RESERVE))),
@@ -144,6 +136,10 @@ impl Forwarder {
     /// Takes one piece of mail. The shell drains the mailbox before every batch of UDP reads, so that a key mailed before
     /// its first datagram is there. May lay out datagrams and writes, and allocate.
     pub fn apply(&mut self, now: Instant, update: Update, arena: &mut [u8], out: &mut Batch) {
+        if matches!(update, Update::Fib(_) | Update::Peer(..) | Update::Gone(_)) {
+            self.sent.forget_all();
+            self.received.forget_all();
+        }
         match update {
             Update::Fib(fib) => {
                 self.peers.grow(fib.peers());
@@ -195,11 +191,17 @@ impl Forwarder {
         self.settle();
     }
 
+    /// Sends what waited for `peer`, itself or as the neighbour on the way.
     fn unpark(&mut self, now: Instant, peer: PeerIdx, arena: &mut [u8], out: &mut Batch) {
-        if let Some((at, gso, packet)) = self.parking.take(peer) {
-            let (_, mut area) = divide(&self.config.layout, arena);
-            self.towards_peer(now, gso, &packet, &mut area, out);
-            self.parking.give_back(at, packet);
+        for waiting in self.parking.waiting().into_iter().flatten() {
+            let through = self.peers.tx(waiting).and_then(|tx| tx.path) == Some(Path::Through(peer));
+            if (waiting == peer || through)
+                && let Some((at, gso, packet)) = self.parking.take(waiting)
+            {
+                let (_, mut area) = divide(&self.config.layout, arena);
+                self.towards_peer(now, gso, &packet, &mut area, out);
+                self.parking.give_back(at, packet);
+            }
         }
     }
 
@@ -208,6 +210,7 @@ impl Forwarder {
     pub fn end_of_batch(&mut self, _now: Instant, arena: &mut [u8], out: &mut Batch) {
         self.runs.close_all(arena, out);
         self.transmit.reset();
+        self.handshakes = 0;
         let stats = &self.config.stats;
         stats.add(Figure::Batches, 1);
         if !out.writes.is_empty() {

@@ -5,6 +5,7 @@ mod net;
 
 use ln6_crypto::cookie::{CookieChecker, CookieJar};
 use ln6_overlay_core::PeerIdx;
+use ln6_overlay_core::forwarder::arena::ArenaLayout;
 use ln6_overlay_core::forwarder::batch::{Gso, GsoKind};
 use ln6_overlay_core::forwarder::drop::DropReason;
 use ln6_overlay_core::forwarder::fib::Target;
@@ -670,6 +671,114 @@ fn a_replaced_table_goes_back_to_control() {
     a.publish();
     a.mail(Update::Fib(Arc::default()));
     assert!(matches!(&a.events()[..], [Event::Retired(old)] if old.generation() == 5));
+}
+
+#[test]
+fn rights_that_are_withdrawn_hold_no_longer() {
+    let (mut a, mut b) = pair();
+    let packet = ping(host(1), host(2), 56);
+    pass(&mut a, &mut b, plain(), &packet);
+    b.clear();
+    b.fib.owners.retain(|(prefix, _)| !prefix.contains(host(1)));
+    b.publish();
+    pass(&mut a, &mut b, plain(), &packet);
+    assert_dropped(&b, DropReason::SourceNotTheirs);
+    b.route_to(1);
+    pass(&mut a, &mut b, plain(), &packet);
+    assert_eq!(b.writes().len(), 1);
+    b.mail(Update::Peer(peer(1), Arc::new(b.tx(1, PeerKind::Guest, Some(path(1)), true))));
+    b.clear();
+    pass(&mut a, &mut b, plain(), &packet);
+    assert!(b.out.writes.is_empty());
+    a.fib.owners.clear();
+    a.publish();
+    a.read_tun(plain(), &packet);
+    assert_dropped(&a, DropReason::SourceNotOurs);
+}
+
+#[test]
+fn what_one_peer_may_send_another_may_not() {
+    let (mut a, mut b) = pair();
+    let mut c = Node::new(3);
+    connect(&mut c, &mut b);
+    c.fib.owners.push((prefix(1), vec![PeerIdx::SELF]));
+    c.publish();
+    b.clear();
+    let packet = ping(host(1), host(2), 56);
+    pass(&mut a, &mut b, plain(), &packet);
+    assert_eq!(b.written(), packet);
+    b.clear();
+    pass(&mut c, &mut b, plain(), &packet);
+    assert_dropped(&b, DropReason::SourceNotTheirs);
+}
+
+#[test]
+fn strangers_leave_room_for_the_messages_of_peers() {
+    let (mut a, mut b) = pair();
+    let me = PublicKey([7; 32]);
+    b.mail(Update::Gate(Arc::new(Gate::new(CookieChecker::new(&me, NOW, [3; 32])))));
+    let mut message = [0u8; 148];
+    message[0] = 1;
+    CookieJar::new(&me).write_macs(NOW, &mut message);
+    for source in 10..=255 {
+        b.read_udp(0, path(source), &message, 0);
+    }
+    assert_eq!(b.drops(), [("event_queue_full", 246 - 64)]);
+    a.mail(Update::Send(peer(2), message_frame(b"hello").unwrap()));
+    carry(&mut a, &mut b);
+    let (strangers, others): (Vec<_>, Vec<_>) = b.events().into_iter().partition(Event::is_strangers);
+    assert_eq!(strangers.len(), 64);
+    assert!(others.iter().any(|event| matches!(event, Event::Inner { .. })));
+}
+
+#[test]
+fn a_packet_waits_for_the_session_with_the_neighbour_on_its_way_too() {
+    let (mut a, _, _) = trio();
+    a.mail(Update::Peer(peer(2), Arc::new(a.tx(2, PeerKind::Node, Some(path(2)), false))));
+    a.read_tun(plain(), &ping(host(1), host(3), 56));
+    assert!(matches!(a.events()[..], [Event::Wanted(wanted)] if wanted == peer(2)));
+    assert!(a.out.trains.is_empty());
+    a.mail(Update::Peer(peer(2), Arc::new(a.tx(2, PeerKind::Node, Some(path(2)), true))));
+    assert_eq!(a.out.trains.len(), 1);
+    assert!(a.drops().is_empty());
+}
+
+#[test]
+fn where_there_is_room_the_largest_read_fits() {
+    for layout in [ArenaLayout::STANDARD, ArenaLayout::SMALL] {
+        for size in [128, 536, 1290] {
+            let (mut a, mut relay, mut b) =
+                (Node::with(1, |c| c.layout = layout), Node::new(2), Node::new(3));
+            connect_through(&mut a, &mut relay, &mut b);
+            let (gso, packet) = tcp_super(host(1), host(3), 7, 0x10, &bytes(65_535 - 32), size);
+            for _ in 0..20 {
+                if !a.forwarder.room(&a.out) {
+                    a.end();
+                    a.clear();
+                }
+                a.read_tun(gso, &packet);
+            }
+            assert!(a.drops().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_on_from_one_read_to_the_next_and_ends_with_the_batch() {
+    let (mut a, mut b) = pair();
+    for batch in 0..2 {
+        for part in 0..4u32 {
+            a.read_tun(plain(), &tcp(host(1), host(2), part * 1000, 0x10, &bytes(1000)));
+            a.end();
+            let datagram = a.datagrams().remove(0);
+            a.clear();
+            b.read_udp(part as usize, path(1), &datagram, 0);
+        }
+        b.end();
+        assert_eq!(b.writes().len(), 1, "batch {batch}");
+        assert_eq!(b.writes()[0].0.size, 1000);
+        b.clear();
+    }
 }
 
 /// One packet of one of two flows.

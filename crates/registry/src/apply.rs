@@ -58,7 +58,11 @@ impl Registry {
             }
             What::Resized { id, prefix } => {
                 self.tenure_ends(at, *id);
-                self.delegations.entry(*id).and_modify(|d| d.prefix = *prefix);
+                if let Some(delegation) = self.delegations.get_mut(id) {
+                    self.given.remove(&(delegation.prefix, *id));
+                    self.given.insert((*prefix, *id));
+                    delegation.prefix = *prefix;
+                }
                 self.tenure_begins(at, *id);
             }
             What::Retiring { id, until } => self.now_is(*id, DelegationState::Retiring { until: *until }),
@@ -130,6 +134,10 @@ impl Registry {
             record.spans.push((holder, at, None));
         }
         record.state = KeyState::Active;
+        if self.signs.get(&record.sign) == Some(&key) {
+            self.signs.remove(&record.sign);
+        }
+        self.signs.insert(sign, key);
         (record.sign, record.holder, record.name) = (sign, holder, name.to_owned());
         self.denials.remove(&key);
         if let Some(id) = self.asking.remove(&key) {
@@ -156,6 +164,7 @@ impl Registry {
     ) {
         self.seen_id(id.0);
         self.with_holder(holder, |h| _ = h.delegations.insert(id));
+        self.given.insert((prefix, id));
         let named_until = UnixTime::EPOCH;
         self.delegations.insert(id, Delegation { id, holder, prefix, state, named_until, since: at });
     }
@@ -226,6 +235,7 @@ impl Registry {
 
     fn freed(&mut self, id: DelegationId) {
         let Some(delegation) = self.delegations.remove(&id) else { return };
+        self.given.remove(&(delegation.prefix, id));
         let holder = delegation.holder;
         self.with_holder(holder, |h| _ = h.delegations.remove(&id));
         let lost = |s| matches!(s, DelegationState::Quarantined { returns: false, .. });

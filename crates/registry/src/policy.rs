@@ -37,12 +37,16 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool with the usual policy: a sixteenth of the pool's bits apart, at least /64; hosts in its last /64.
+    /// A pool with the usual policy: a /48 from pools up to /40, a /56 up to /52, a /64 beyond, single hosts from a /64;
+    /// hosts are numbered in its last /64.
     pub fn new(prefix: Prefix, admission: Admission) -> Self {
         let len = prefix.len();
-        let default_len =
-            if len >= 64 { 128 } else { (len + 8).clamp(len, 64).max(if len < 48 { 48 } else { len }) };
-        let default_len = if len < 56 && default_len > 56 { 56 } else { default_len };
+        let default_len = match len {
+            0..=40 => 48,
+            41..=52 => 56,
+            53..=63 => 64,
+            _ => 128,
+        };
         let hosts = if len >= 64 { Some(prefix) } else { prefix.part(64, (1u128 << (64 - len)) - 1) };
         Pool { prefix, default_len, largest: default_len.min(64), smallest: 64, hosts, admission, open: true }
     }

@@ -1,25 +1,48 @@
 //! Which prefix is free: sparse allocation, so that growing in place usually works.
 
+use crate::id::DelegationId;
 use ln6_types::Prefix;
 use std::collections::BTreeSet;
 
-/// What is taken, as a question: is there anything at or inside this prefix, and is the whole of it taken?
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Taken(BTreeSet<Prefix>);
+/// Every delegation that is not free, in order of prefix.
+pub(crate) type Given = BTreeSet<(Prefix, DelegationId)>;
 
-impl Taken {
-    pub(crate) fn insert(&mut self, prefix: Prefix) {
-        self.0.insert(prefix);
+/// What is taken, as questions: all that is given (lent by the registry, as it is large) but for a few, and some more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Taken<'g> {
+    given: Option<&'g Given>,
+    without: Vec<DelegationId>,
+    more: BTreeSet<Prefix>,
+}
+
+const FIRST: DelegationId = DelegationId(0);
+const LAST: DelegationId = DelegationId(u64::MAX);
+
+impl<'g> Taken<'g> {
+    pub(crate) fn new(given: &'g Given, without: Vec<DelegationId>) -> Self {
+        Taken { given: Some(given), without, more: BTreeSet::new() }
     }
 
-    /// The first taken prefix at or inside `block`.
+    pub(crate) fn insert(&mut self, prefix: Prefix) {
+        self.more.insert(prefix);
+    }
+
+    /// Some taken prefix at or inside `block`; `block` itself if that is taken.
     fn inside(&self, block: Prefix) -> Option<Prefix> {
         // A covering prefix sorts before what it covers, so everything inside follows `block` directly.
-        self.0.range(block..).next().copied().filter(|taken| block.covers(*taken))
+        let given = self.given.into_iter().flat_map(|given| given.range((block, FIRST)..));
+        let mut counted = given.filter(|(_, id)| !self.without.contains(id)).map(|(prefix, _)| *prefix);
+        let first = counted.next().into_iter().chain(self.more.range(block..).next().copied()).min();
+        first.filter(|taken| block.covers(*taken))
+    }
+
+    fn contains(&self, prefix: &Prefix) -> bool {
+        let given = self.given.into_iter().flat_map(|given| given.range((*prefix, FIRST)..=(*prefix, LAST)));
+        self.more.contains(prefix) || given.into_iter().any(|(_, id)| !self.without.contains(id))
     }
 
     fn covering(&self, block: Prefix) -> Option<Prefix> {
-        (0..=block.len()).map(|len| Prefix::new(block.network(), len)).find(|p| self.0.contains(p))
+        (0..=block.len()).map(|len| Prefix::new(block.network(), len)).find(|prefix| self.contains(prefix))
     }
 
     pub(crate) fn overlapping(&self, block: Prefix) -> Option<Prefix> {
@@ -27,9 +50,9 @@ impl Taken {
     }
 }
 
-impl FromIterator<Prefix> for Taken {
+impl FromIterator<Prefix> for Taken<'_> {
     fn from_iter<I: IntoIterator<Item = Prefix>>(iter: I) -> Self {
-        Taken(iter.into_iter().collect())
+        Taken { more: iter.into_iter().collect(), ..Taken::default() }
     }
 }
 
@@ -39,7 +62,7 @@ pub fn sparse(pool: Prefix, len: u8, taken: impl IntoIterator<Item = Prefix>) ->
     sparse_in(pool, len, &taken.into_iter().collect())
 }
 
-pub(crate) fn sparse_in(pool: Prefix, len: u8, taken: &Taken) -> Option<Prefix> {
+pub(crate) fn sparse_in(pool: Prefix, len: u8, taken: &Taken<'_>) -> Option<Prefix> {
     if len < pool.len() || len > 128 || taken.covering(pool).is_some() {
         return None;
     }
@@ -49,7 +72,7 @@ pub(crate) fn sparse_in(pool: Prefix, len: u8, taken: &Taken) -> Option<Prefix> 
 }
 
 /// Halves `block` until a part is free; keeps the largest, and of equals the first.
-fn largest_free(block: Prefix, len: u8, taken: &Taken, best: &mut Option<Prefix>) {
+fn largest_free(block: Prefix, len: u8, taken: &Taken<'_>, best: &mut Option<Prefix>) {
     if best.is_some_and(|best| best.len() <= block.len()) {
         return;
     }
@@ -74,7 +97,7 @@ pub fn free_host(
     free_host_in(block, &taken.into_iter().collect(), entropy)
 }
 
-pub(crate) fn free_host_in(block: Prefix, taken: &Taken, entropy: &[u8; 32]) -> Option<Prefix> {
+pub(crate) fn free_host_in(block: Prefix, taken: &Taken<'_>, entropy: &[u8; 32]) -> Option<Prefix> {
     let width = 128 - u32::from(block.len());
     let last = if width == 128 { u128::MAX } else { (1u128 << width) - 1 };
     let (low, high) = if width > 9 { (256, last - 256) } else { (0, last) };
@@ -92,7 +115,7 @@ pub(crate) fn free_host_in(block: Prefix, taken: &Taken, entropy: &[u8; 32]) -> 
 }
 
 /// The first free /128 between two offsets. Steps over what is taken, one run at a time.
-fn probe(block: Prefix, first: u128, last: u128, taken: &Taken) -> Option<Prefix> {
+fn probe(block: Prefix, first: u128, last: u128, taken: &Taken<'_>) -> Option<Prefix> {
     let mut offset = first;
     loop {
         let host = Prefix::host(block.address(offset));

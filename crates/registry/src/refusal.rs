@@ -107,7 +107,7 @@ impl Refusal {
             Refusal::InvitationExpired | Refusal::InvitationNeeded => {
                 "ask an administrator for an invitation link"
             }
-            Refusal::NoPool => "the operator adds one with 'ln6d init --pool' or 'ln6d pool add'",
+            Refusal::NoPool => "the operator adds one on the broker's machine",
             Refusal::PoolExhausted { .. } => "ask for a smaller prefix (a larger number), or add a pool",
             Refusal::SizeOutsidePolicy { .. } => {
                 "ask for a size within these, or ask an administrator to choose one"

@@ -4,7 +4,7 @@ use crate::event::{Issue, Revocation, Revoked};
 use crate::id::{DelegationId, HolderId, InvitationId, RequestId};
 use crate::invitation::{Digest, Invitation};
 use crate::policy::{Policy, Pool};
-use crate::pool::Taken;
+use crate::pool::{Given, Taken};
 use ln6_types::{Prefix, PublicKey, UnixTime, VerifyKey};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -224,7 +224,11 @@ pub struct Registry {
     pub(crate) holders: BTreeMap<HolderId, Holder>,
     pub(crate) names: BTreeMap<String, HolderId>,
     pub(crate) keys: BTreeMap<PublicKey, KeyRecord>,
+    /// Which key a signing key belongs to; both live and die together.
+    pub(crate) signs: BTreeMap<VerifyKey, PublicKey>,
     pub(crate) delegations: BTreeMap<DelegationId, Delegation>,
+    /// The same, in order of prefix.
+    pub(crate) given: Given,
     pub(crate) tenures: Vec<Tenure>,
     pub(crate) invitations: BTreeMap<InvitationId, Invitation>,
     pub(crate) digests: BTreeMap<Digest, InvitationId>,
@@ -344,18 +348,22 @@ impl Registry {
     }
 
     /// What nobody called `name` may be given; `growing` is left out, with what is kept of its own past.
-    pub(crate) fn taken(&self, name: &str, growing: Option<DelegationId>) -> Taken {
-        let own = growing.and_then(|id| self.delegations.get(&id)).map(|d| d.holder);
-        let past =
-            |d: &&Delegation| Some(d.holder) == own && matches!(d.state, DelegationState::Quarantined { .. });
-        let delegated =
-            self.delegations.values().filter(|d| Some(d.id) != growing && !past(d)).map(|d| d.prefix);
-        let kept = self.reservations.values().filter(|r| r.name.as_deref() != Some(name)).map(|r| r.prefix);
-        delegated.chain(kept).collect()
+    pub(crate) fn taken(&self, name: &str, growing: Option<DelegationId>) -> Taken<'_> {
+        let holder =
+            growing.and_then(|id| self.delegations.get(&id)).and_then(|d| self.holders.get(&d.holder));
+        let own = holder.into_iter().flat_map(|holder| holder.delegations.iter());
+        let past = |id: &DelegationId| {
+            let state = self.delegations.get(id).map(|d| d.state);
+            Some(*id) == growing || matches!(state, Some(DelegationState::Quarantined { .. }))
+        };
+        let mut taken = Taken::new(&self.given, own.copied().filter(past).collect());
+        let kept = self.reservations.values().filter(|r| r.name.as_deref() != Some(name));
+        kept.for_each(|reservation| taken.insert(reservation.prefix));
+        taken
     }
 
     /// The same, and the blocks that hosts are numbered from: for subnets.
-    pub(crate) fn taken_for_subnets(&self, name: &str, growing: Option<DelegationId>) -> Taken {
+    pub(crate) fn taken_for_subnets(&self, name: &str, growing: Option<DelegationId>) -> Taken<'_> {
         let mut taken = self.taken(name, growing);
         self.pools.values().filter_map(|pool| pool.hosts).for_each(|hosts| taken.insert(hosts));
         taken

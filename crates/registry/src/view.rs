@@ -4,10 +4,11 @@ use crate::id::{DelegationId, HolderId, InvitationId, RequestId};
 use crate::invitation::{Invitation, Purpose};
 use crate::policy::Pool;
 use crate::proposal::proposed_slot;
-use crate::registry::{DelegationState, HolderState, KeyState, Registry, Request, Roles, Tenure};
+use crate::registry::{Delegation, DelegationState, HolderState, KeyState, Registry, Request, Roles, Tenure};
 use core::time::Duration;
 use ln6_types::{Prefix, PublicKey, UnixTime};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What a key is told when it asks how it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,14 +223,41 @@ impl Registry {
     pub fn prefix_views(&self) -> Vec<PrefixView> {
         let mut views: Vec<PrefixView> =
             self.delegations.keys().filter_map(|id| self.prefix_view(*id)).collect();
+        let taken = self.owners();
         for view in views.iter_mut().filter(|view| view.state.is_live() && view.prefix.len() <= 64) {
-            let taken = self.taken_for_subnets(&view.holder, Some(view.id));
             let pool = self.pool_of(view.prefix).map_or(view.prefix.len(), |pool| pool.prefix.len());
-            let room = |len: &u8| taken.overlapping(Prefix::new(view.prefix.network(), *len)).is_none();
+            let room = |len: &u8| self.may_grow(view.id, Prefix::new(view.prefix.network(), *len), &taken);
             view.grows_to = (pool..view.prefix.len()).find(room).unwrap_or(view.prefix.len());
         }
         views.sort_by_key(|view| (view.prefix, view.id));
         views
+    }
+
+    /// Everything that is taken, with the delegation it is taken by, if any.
+    fn owners(&self) -> BTreeMap<Prefix, Option<DelegationId>> {
+        let kept = self.reservations.keys().copied().chain(self.pools.values().filter_map(|pool| pool.hosts));
+        let mut owners: BTreeMap<_, _> = kept.map(|prefix| (prefix, None)).collect();
+        let (live, past): (Vec<_>, Vec<_>) = self.delegations.values().partition(|d| d.state.is_live());
+        owners.extend(past.into_iter().chain(live).map(|d| (d.prefix, Some(d.id))));
+        owners
+    }
+
+    /// Whether all that is taken in `block` is the delegation itself, or its holder's own past.
+    fn may_grow(
+        &self,
+        id: DelegationId,
+        block: Prefix,
+        taken: &BTreeMap<Prefix, Option<DelegationId>>,
+    ) -> bool {
+        let holder = self.delegations.get(&id).map(|d| d.holder);
+        let own_past = |other: &DelegationId| {
+            let past = |d: &&Delegation| {
+                Some(d.holder) == holder && matches!(d.state, DelegationState::Quarantined { .. })
+            };
+            self.delegations.get(other).filter(past).is_some()
+        };
+        let inside = taken.range(block..).take_while(|(prefix, _)| block.covers(**prefix));
+        inside.map(|(_, owner)| owner).all(|owner| owner.is_some_and(|other| other == id || own_past(&other)))
     }
 
     /// Every pool with what is left of it.
@@ -256,6 +284,7 @@ impl Registry {
 
     /// The queue, oldest first.
     pub fn request_views(&self) -> Vec<RequestView> {
+        let taken = self.taken_for_subnets("", None);
         let view = |request: &Request| {
             let pools = self.pools.values().filter(|pool| pool.open);
             let slot = |pool: &Pool| {
@@ -263,7 +292,6 @@ impl Registry {
                 proposed_slot(pool.prefix, size, request.ssid.as_deref()?).filter(|_| size <= 64)
             };
             let proposal = pools.filter_map(slot).next();
-            let taken = self.taken_for_subnets(&request.name, None);
             let proposal_free = proposal.is_some_and(|slot| taken.overlapping(slot).is_none());
             RequestView { request: request.clone(), proposal, proposal_free }
         };

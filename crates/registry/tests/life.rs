@@ -204,6 +204,39 @@ fn who_leaves_finds_its_prefix_until_the_last_certificate_has_ended() {
 }
 
 #[test]
+fn a_key_that_keeps_leaving_and_coming_back_does_not_fill_the_journal() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let mut events = 0;
+    for _ in 0..100 {
+        let left = desk.give(Actor::Node(key(1)), Command::Leave { key: key(1) });
+        events += left.map_or(0, |events| events.len());
+        let _ = desk.join(ask(1));
+    }
+    assert!(events < 100, "{events}");
+    assert_eq!(desk.join(ask(1)), Err(Refusal::TooSoon));
+    desk.now += 3600;
+    assert!(matches!(desk.join(ask(1)), Ok(Standing::Granted(_))));
+}
+
+#[test]
+fn a_view_says_how_far_a_prefix_could_grow() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "a");
+    desk.admitted(2, "b");
+    let grows = |desk: &Desk| desk.registry.prefix_views().iter().map(|v| v.grows_to).collect::<Vec<_>>();
+    let first = grows(&desk);
+    let view = desk.registry.prefix_views()[0].clone();
+    let resize = |size| Command::Resize { delegation: view.id, size, moving: false };
+    assert_eq!(desk.operator(resize(first[0] - 1)).map_err(|r| r.code()), Err("cannot_resize_in_place"));
+    desk.operator(resize(first[0])).expect("as the view has said");
+    desk.operator(resize(46)).expect("shrunk");
+    let after = desk.registry.prefix_views();
+    let own = after.iter().find(|v| v.id == view.id).expect("view");
+    assert_eq!(own.grows_to, first[0], "its own past is not in its way");
+}
+
+#[test]
 fn whoever_never_renews_loses_its_prefix_long_after_its_grace() {
     let mut desk = Desk::open();
     let prefix = desk.admitted(1, "quintana");
@@ -443,6 +476,19 @@ fn a_new_signing_key_gets_a_new_certificate_and_ends_the_old_one() {
     desk.join(other).expect("bound");
     assert_eq!(desk.registry.certificate_of(&key(1)).expect("certificate").sign, VerifyKey([99; 32]));
     assert_eq!(desk.registry.revocations()[0].what, Revoked::Serial(serial));
+}
+
+#[test]
+fn a_signing_key_belongs_to_one_node() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let secret = Some(desk.invite(None, None));
+    let thief = Join { sign: VerifyKey([1; 32]), ..ask(2) };
+    assert_eq!(desk.join(thief.clone()), Err(Refusal::KeyTaken));
+    assert_eq!(desk.join(Join { secret, ..thief }), Err(Refusal::KeyTaken));
+    desk.join(Join { secret, ..ask(2) }).expect("with its own");
+    desk.days(1);
+    assert_eq!(desk.join(Join { sign: VerifyKey([1; 32]), ..ask(2) }), Err(Refusal::KeyTaken));
 }
 
 #[test]

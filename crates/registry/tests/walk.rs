@@ -185,6 +185,14 @@ impl Walk {
             assert_eq!(all[i + 1..].iter().find(twice), None, "overlaps {a:?}");
         }
         self.check_certificates(now);
+        let views = self.registry.holder_views(false);
+        let active = views.iter().flat_map(|h| &h.keys).filter(|k| k.state == KeyState::Active);
+        let mut signs: Vec<VerifyKey> =
+            active.filter_map(|k| self.registry.key(&k.key)).map(|r| r.sign).collect();
+        let count = signs.len();
+        signs.sort_unstable();
+        signs.dedup();
+        assert_eq!(signs.len(), count, "a signing key for two");
         for (i, revocation) in self.registry.revocations().iter().enumerate() {
             assert_eq!(revocation.number, i as u64 + 1);
         }

@@ -7,7 +7,8 @@ use crate::control::output::{Notice, Output};
 use crate::control::peer::Unacknowledged;
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::control::{Control, frame};
+use crate::control::Control;
+use crate::forwarder::frame;
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -51,7 +52,9 @@ impl Control {
             self.counters.messages_refused += 1;
             return;
         }
-        self.send_inner(idx, frame::message(&bytes));
+        if let Some(frame) = frame::message_frame(&bytes) {
+            self.send_inner(idx, frame);
+        }
     }
 
     /// Repeats what is due.

@@ -6,6 +6,7 @@
 use crate::forwarder::batch::{Batch, Gso, GsoKind, Span, TunWrite};
 use crate::forwarder::checksum::Sum;
 use crate::forwarder::ipv6::{HEADER, TCP, UDP};
+use crate::forwarder::memo::mix;
 use crate::forwarder::split::{
     ACK, ECE, PSH, TCP_CHECKSUM, TCP_FLAGS, TCP_SEQUENCE, UDP_CHECKSUM, UDP_HEADERS, UDP_LENGTH, tcp_headers,
 };
@@ -189,10 +190,7 @@ fn same_flow(first: &[u8], packet: &[u8]) -> bool {
 fn flow_hash(packet: &[u8]) -> usize {
     let (words, _) = packet[8..HEADER].as_chunks::<8>();
     let ports = u64::from(u32::from_ne_bytes([packet[40], packet[41], packet[42], packet[43]]));
-    let mixed = words.iter().fold(ports, |hash, word| {
-        (hash ^ u64::from_ne_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-    });
-    (mixed >> 40) as usize
+    mix(ports, words)
 }
 
 /// A TCP segment with payload, no flags but ACK, ECE and PSH, and a right checksum.

@@ -126,24 +126,16 @@ impl Forwarder {
         let packet = &packet[..header.len];
         // 2 scope
         check_scope(&header)?;
-        // 3 lookup
-        let target = self.fib.lookup(header.dst, header.src);
-        // 4 source right
-        let kind = match target {
-            Some(Target::Peer(peer)) => self.peers.get(peer).map(|state| state.kind()),
-            _ => None,
-        };
-        if kind != Some(PeerKind::Stock) && !self.fib.may_send(PeerIdx::SELF, header.src) {
-            return Err(Refusal::Answer(DropReason::SourceNotOurs, IcmpError::SourcePolicy));
-        }
-        // 5 peer, session, path
-        let peer = match target {
-            Some(Target::Peer(peer)) => peer,
-            None => return Err(Refusal::Answer(DropReason::NoRoute, IcmpError::NoRoute)),
-            Some(Target::Unreachable | Target::Local) => {
-                return Err(Refusal::Answer(DropReason::Unreachable, IcmpError::AddressUnreachable));
+        // 3 lookup, 4 source right
+        let peer = match self.sent.peer(packet) {
+            Some(peer) => peer,
+            None => {
+                let peer = self.target(&header)?;
+                self.sent.remember(packet, peer);
+                peer
             }
         };
+        // 5 peer, session, path
         let way = match Way::find(&self.peers, peer, self.fib.own_router(), now) {
             Ok(way) => way,
             Err(NoWay::Session(wanted)) => return Err(Refusal::Wait { peer, wanted }),
@@ -178,6 +170,27 @@ impl Forwarder {
             raise(&mut out.events, Event::Worn(peer));
         }
         Ok(peer)
+    }
+
+    /// The peer that a packet is for, if this node may send it.
+    fn target(&self, header: &Header) -> Result<PeerIdx, Refusal> {
+        let target = self.fib.lookup(header.dst, header.src);
+        let for_leaf = match target {
+            Some(Target::Peer(peer)) => {
+                self.peers.get(peer).is_some_and(|state| state.kind() == PeerKind::Stock)
+            }
+            _ => false,
+        };
+        if !for_leaf && !self.fib.may_send(PeerIdx::SELF, header.src) {
+            return Err(Refusal::Answer(DropReason::SourceNotOurs, IcmpError::SourcePolicy));
+        }
+        match target {
+            Some(Target::Peer(peer)) => Ok(peer),
+            None => Err(Refusal::Answer(DropReason::NoRoute, IcmpError::NoRoute)),
+            Some(Target::Unreachable | Target::Local) => {
+                Err(Refusal::Answer(DropReason::Unreachable, IcmpError::AddressUnreachable))
+            }
+        }
     }
 
     /// Seals one packet that control made: IP, a frame, or nothing for a keepalive.

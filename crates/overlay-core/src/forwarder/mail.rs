@@ -131,6 +131,17 @@ pub enum Event {
     Retired(Arc<Fib>),
 }
 
+impl Event {
+    /// Whether a stranger can cause it at will. When the queue to control is nearly full the shell drops these, and only
+    /// these, so that strangers cannot keep known peers from control.
+    pub fn is_strangers(&self) -> bool {
+        matches!(
+            self,
+            Event::Handshake { .. } | Event::Stranger { .. } | Event::Elsewhere { from: Path::Udp(_), .. }
+        )
+    }
+}
+
 impl Update {
     /// A copy for one more worker; `None` for what only one worker may have.
     pub fn try_copy(&self) -> Option<Update> {

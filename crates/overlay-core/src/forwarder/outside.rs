@@ -18,7 +18,7 @@ use crate::forwarder::keys::{OpenFailure, Opened, worker_of};
 use crate::forwarder::mail::{Event, PeerKind, Watch};
 use crate::forwarder::relay::Transit;
 use crate::forwarder::stats::Figure;
-use crate::forwarder::{EVENTS, Forwarder, raise};
+use crate::forwarder::{EVENTS, Forwarder, HANDSHAKES, raise};
 use crate::{Path, PeerIdx};
 use ln6_crypto::message::{Kind, TAG, TRANSPORT_HEADER, read_transport_header};
 use ln6_types::Instant;
@@ -97,8 +97,11 @@ impl Forwarder {
                 self.transmit.send(arrival.from, Ecn::default(), at, reply.len(), out);
                 Err(DropReason::CookieSent)
             }
-            Verdict::Pass if out.events.len() >= EVENTS => Err(DropReason::EventQueueFull),
+            Verdict::Pass if self.handshakes >= HANDSHAKES || out.events.len() >= EVENTS => {
+                Err(DropReason::EventQueueFull)
+            }
             Verdict::Pass => {
+                self.handshakes += 1;
                 out.events.push(Event::Handshake { from: arrival.from, message: message.to_vec() });
                 Ok(())
             }
@@ -233,11 +236,14 @@ impl Forwarder {
         if belongs_to_link(&header)? {
             return hand_to_control(peer, &arena[packet.range()], out);
         }
-        if !self.fib.may_send(peer, header.src) {
-            return Err(DropReason::SourceNotTheirs);
-        }
-        if !self.fib.delivers(header.src, header.dst, kind == PeerKind::Stock) {
-            return Err(DropReason::NotForUs);
+        if self.received.peer(&arena[packet.range()]) != Some(peer) {
+            if !self.fib.may_send(peer, header.src) {
+                return Err(DropReason::SourceNotTheirs);
+            }
+            if !self.fib.delivers(header.src, header.dst, kind == PeerKind::Stock) {
+                return Err(DropReason::NotForUs);
+            }
+            self.received.remember(&arena[packet.range()], peer);
         }
         if !decapsulate_ecn(outer, &mut arena[packet.range()]) {
             return Err(DropReason::NotEcnCapable);

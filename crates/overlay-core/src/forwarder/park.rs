@@ -37,6 +37,11 @@ impl Parking {
         true
     }
 
+    /// For whom packets wait.
+    pub(crate) fn waiting(&self) -> [Option<PeerIdx>; PLACES] {
+        core::array::from_fn(|at| self.0[at].peer)
+    }
+
     /// The packet that waits for the peer. Its memory comes back with [`give_back`](Self::give_back).
     pub(crate) fn take(&mut self, peer: PeerIdx) -> Option<(usize, Gso, Vec<u8>)> {
         let at = self.0.iter().position(|place| place.peer == Some(peer))?;

@@ -1,7 +1,6 @@
 //! Carrying others' datagrams. A relay frame is exactly as long behind this node as before it, so it is re-sealed where it
 //! lies in its slot, and frames that came in one train leave in one.
 
-use crate::Path;
 use crate::PeerIdx;
 use crate::forwarder::Forwarder;
 use crate::forwarder::batch::{Batch, Ecn, Span};
@@ -53,7 +52,7 @@ impl Forwarder {
         let (Some(tx), Some(key)) = (tx, key) else {
             return Err(self.no_relay(now, transit, out));
         };
-        let Some(to @ Path::Udp(_)) = tx.path else {
+        let Some(to) = tx.path.filter(|path| path.is_direct()) else {
             return Err(self.no_relay(now, transit, out));
         };
         if !self.transit_tokens.take(now, u64::from(transit.datagram.len)) {

@@ -86,13 +86,13 @@ impl<'a> Way<'a> {
         let tx = peers.tx(peer).ok_or(NoWay::Session(peer))?;
         let key = live_key(tx, now).ok_or(NoWay::Session(peer))?;
         match tx.path.ok_or(NoWay::Path)? {
-            to @ Path::Udp(_) => Ok(Way { tx, key, over: None, to }),
             Path::Through(neighbour) => {
                 let over = peers.tx(neighbour).filter(|tx| tx.kind == PeerKind::Node).ok_or(NoWay::Path)?;
-                let to = over.path.filter(|path| matches!(path, Path::Udp(_))).ok_or(NoWay::Path)?;
+                let to = over.path.filter(|path| path.is_direct()).ok_or(NoWay::Path)?;
                 let over_key = live_key(over, now).ok_or(NoWay::Session(neighbour))?;
                 Ok(Way { tx, key, over: Some(Over { tx: over, key: over_key, own }), to })
             }
+            to => Ok(Way { tx, key, over: None, to }),
         }
     }
 

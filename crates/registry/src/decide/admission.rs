@@ -19,6 +19,9 @@ const CHANGES: u8 = 8;
 const KEYS_PER_HOLDER: usize = 64;
 /// A key may bring a new signing key once in so many seconds.
 const REBIND: u64 = 60;
+/// A key that has left and come back so often may do so once an hour: each time costs lines of the journal.
+const RETURNS: usize = 16;
+const HOUR: u64 = 3600;
 
 /// Who is to become a holder, and of what.
 struct Candidate<'c> {
@@ -57,6 +60,7 @@ impl<'a> Draft<'a> {
         let Some(record) = registry.keys.get(key) else { return Ok(false) };
         let Some(holder) = registry.holders.get(&record.holder) else { return Ok(false) };
         let sign = sign.unwrap_or(record.sign);
+        free_sign(registry, key, &sign)?;
         match (record.state, holder.state) {
             (KeyState::Revoked, _) | (_, HolderState::Revoked { .. }) => Err(Refusal::KeyRevoked),
             (_, HolderState::Suspended) => Err(Refusal::Suspended),
@@ -105,6 +109,11 @@ impl<'a> Draft<'a> {
         record: &KeyRecord,
         holder: &'a Holder,
     ) -> Result<bool, Refusal> {
+        let calm =
+            record.spans.last().and_then(|(_, _, end)| *end).map(|end| end + Duration::from_secs(HOUR));
+        if record.spans.len() > RETURNS && calm.is_some_and(|calm| calm > self.at) {
+            return Err(Refusal::TooSoon);
+        }
         let mut prefixes = self.live_prefixes(holder);
         if holder.state == HolderState::Left {
             prefixes =
@@ -208,6 +217,7 @@ impl<'a> Draft<'a> {
                 Ok(())
             };
         }
+        free_sign(registry, &join.key, &join.sign)?;
         let name = self.queued_name(join)?;
         let others = |r: &&Request| r.key != join.key;
         let crowd = registry.requests.values().filter(others).count() >= policy.queue as usize;
@@ -303,7 +313,7 @@ impl<'a> Draft<'a> {
         if registry.names.contains_key(who.name) {
             return Err(Refusal::NameTaken(who.name.to_owned()));
         }
-        free_key(registry, &who.key, None)?;
+        free_key(registry, &who.key, &who.sign, None)?;
         let prefix = self.choose(&Wish {
             prefix: who.prefix,
             before: registry.last_prefix.get(&who.key).copied(),
@@ -338,7 +348,7 @@ impl<'a> Draft<'a> {
             _ => return Err(Refusal::StateChanged("the holder is not active")),
         }
         let registry = self.registry;
-        free_key(registry, &key, Some(holder.id))?;
+        free_key(registry, &key, &sign, Some(holder.id))?;
         if registry.active_keys(holder).any(|active| *active == key) {
             return Ok(());
         }
@@ -371,8 +381,10 @@ impl<'a> Draft<'a> {
 pub(super) fn free_key(
     registry: &Registry,
     key: &PublicKey,
+    sign: &VerifyKey,
     holder: Option<HolderId>,
 ) -> Result<(), Refusal> {
+    free_sign(registry, key, sign)?;
     if registry.leaves.contains_key(key) {
         return Err(Refusal::KeyTaken);
     }
@@ -385,6 +397,11 @@ pub(super) fn free_key(
         _ if !gone && Some(record.holder) != holder && holder.is_some() => Err(Refusal::KeyTaken),
         _ => Ok(()),
     }
+}
+
+/// A signing key names one node: what it signs must not be taken for another's.
+fn free_sign(registry: &Registry, key: &PublicKey, sign: &VerifyKey) -> Result<(), Refusal> {
+    if registry.signs.get(sign).is_some_and(|owner| owner != key) { Err(Refusal::KeyTaken) } else { Ok(()) }
 }
 
 fn same_wish(waiting: &Request, join: &Join) -> bool {

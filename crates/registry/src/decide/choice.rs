@@ -51,7 +51,7 @@ impl Draft<'_> {
     }
 
     /// A named prefix, if it can be given.
-    fn exactly(&self, prefix: Prefix, subnets: &Taken, hosts: &Taken) -> Result<Prefix, Refusal> {
+    fn exactly(&self, prefix: Prefix, subnets: &Taken<'_>, hosts: &Taken<'_>) -> Result<Prefix, Refusal> {
         let pool = self.registry.pool_of(prefix).ok_or(Refusal::OutsidePool(prefix))?;
         if !pool.gives(prefix.len()) {
             return Err(size_refused(&[pool], prefix.len()));

@@ -1,10 +1,12 @@
 //! What time brings about.
 
 use super::Draft;
-use crate::event::What;
+use crate::event::{Event, What};
+use crate::id::DelegationId;
 use crate::registry::{DelegationState, HolderState, KeyRecord, KeyState};
 use core::time::Duration;
 use ln6_types::PublicKey;
+use std::collections::BTreeSet;
 
 impl Draft<'_> {
     pub(super) fn expire(&mut self) {
@@ -41,9 +43,8 @@ impl Draft<'_> {
     }
 
     fn expire_delegations(&mut self) {
-        let vacated =
-            |id| self.events.iter().any(|e| matches!(e.what, What::Quarantined { id: q, .. } if q == id));
-        let due: Vec<_> = self.registry.delegations.values().filter(|d| !vacated(d.id)).collect();
+        let vacated: BTreeSet<DelegationId> = self.events.iter().filter_map(quarantined).collect();
+        let due: Vec<_> = self.registry.delegations.values().filter(|d| !vacated.contains(&d.id)).collect();
         for delegation in due {
             match delegation.state {
                 DelegationState::Retiring { until } if until <= self.at => self.retire(delegation),
@@ -56,5 +57,12 @@ impl Draft<'_> {
                 _ => {}
             }
         }
+    }
+}
+
+fn quarantined(event: &Event) -> Option<DelegationId> {
+    match event.what {
+        What::Quarantined { id, .. } => Some(id),
+        _ => None,
     }
 }

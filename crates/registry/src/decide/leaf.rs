@@ -43,7 +43,7 @@ impl Draft<'_> {
         }
         let size = size.unwrap_or(128);
         let mut active = self.delegations_of(holder).filter(|d| d.state == DelegationState::Active);
-        let taken: Taken = siblings().map(|leaf| leaf.prefix).collect();
+        let taken: Taken<'_> = siblings().map(|leaf| leaf.prefix).collect();
         let found = active.find_map(|d| part_of(d, size, &taken, self.entropy));
         let prefix = found.ok_or(Refusal::PoolExhausted { size })?;
         let name = name.to_owned();
@@ -60,7 +60,7 @@ impl Draft<'_> {
 
 /// A part of a delegation: hosts from its last /64, subnets anywhere but in its first and last, which are the LAN's
 /// and the hosts'.
-fn part_of(whole: &Delegation, size: u8, taken: &Taken, entropy: &[u8; 32]) -> Option<Prefix> {
+fn part_of(whole: &Delegation, size: u8, taken: &Taken<'_>, entropy: &[u8; 32]) -> Option<Prefix> {
     let prefix = whole.prefix;
     let last = prefix.part(64, (1u128 << (64 - prefix.len().min(64))) - 1);
     match size {

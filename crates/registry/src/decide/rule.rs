@@ -16,7 +16,8 @@ const YEAR: u64 = 366 * 86_400;
 /// Unused invitations at once.
 const INVITATIONS: usize = 10_000;
 const RESERVATIONS: usize = 100_000;
-pub(super) const LONGEST_TEXT: usize = 400;
+/// A reason, a note, a contact, in octets: what fits into one message with the words around it.
+pub(super) const LONGEST_TEXT: usize = 200;
 
 impl Draft<'_> {
     pub(super) fn set_pool(&mut self, pool: &Pool) -> Result<(), Refusal> {

@@ -107,7 +107,7 @@ impl<'a> Draft<'a> {
         key: PublicKey,
         sign: VerifyKey,
     ) -> Result<(), Refusal> {
-        free_key(self.registry, &key, Some(holder.id))?;
+        free_key(self.registry, &key, &sign, Some(holder.id))?;
         let prefixes: Vec<Prefix> = match holder.state {
             HolderState::Active => self.live_prefixes(holder),
             HolderState::Suspended => return Err(Refusal::Suspended),
