@@ -144,7 +144,7 @@ pub struct Invite {
     /// How long it works
     #[arg(long, default_value = "7d", value_name = "SPAN")]
     pub expires: Span,
-    /// Admit nobody at once: whoever uses it waits for an administrator
+    /// Without a secret, to be published: whoever uses it waits until 'ln6d approve'
     #[arg(long)]
     pub open: bool,
     /// Also as a QR code

@@ -112,6 +112,8 @@ impl Daemon {
         let internal = |error: std::io::Error| CliError::new(Trouble::Internal, error.to_string());
         let (stored_out, stored) = mpsc::unbounded_channel();
         let store = Store::start(node.parts.layout.state.clone(), stored_out).map_err(internal)?;
+        // The replacement is unsafe because a type may answer `as_raw_fd` with another's descriptor; ours owns its own.
+        #[allow(deprecated)]
         let events = AsyncFd::with_interest(node.events, Interest::READABLE).map_err(internal)?;
         Ok(Daemon {
             clock: node.clock,

@@ -14,7 +14,8 @@ const UNREACHABLE: u16 = u16::MAX;
 
 /// Peers: connected ones first, then by name and key. Guests that are gone are left out.
 pub fn peers(view: &View, now: UnixTime) -> Vec<PeerRow> {
-    let known = |peer: &&PeerView| peer.kind != PeerKind::Guest || peer.connected || !peer.endpoints.is_empty();
+    let known =
+        |peer: &&PeerView| peer.kind != PeerKind::Guest || peer.connected || !peer.endpoints.is_empty();
     let mut rows: Vec<_> = view.peers.iter().filter(known).map(|peer| peer_row(peer, now)).collect();
     rows.sort_by(|a, b| {
         let key = |row: &PeerRow| (Reverse(row.connected), row.name.is_empty());

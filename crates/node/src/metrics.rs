@@ -1,7 +1,7 @@
 //! Prometheus metrics, made anew from what the API says whenever somebody asks. Time stamps, not ages; counters count
 //! since the start.
 
-use crate::schema::{Count, PathKind, PeerRow, RouteRow, StatusReport};
+use crate::schema::{Count, PathKind, PeerList, PeerRow, StatusReport};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -14,29 +14,32 @@ type Whole = Gauge<i64>;
 type Real = Gauge<f64, AtomicU64>;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
+#[derive(Clone, Debug)]
+pub struct Measured {
     /// As `GET /api/v1/status` says.
-    pub report: &'a StatusReport,
+    pub status: StatusReport,
     /// As `GET /api/v1/peers` says.
-    pub peers: &'a [PeerRow],
-    /// As `GET /api/v1/routes` says.
-    pub routes: &'a [RouteRow],
+    pub peers: PeerList,
     /// Handshakes: initiations sent, answered, refused.
     pub handshakes: (u64, u64, u64),
+    /// Routes in use, and candidates not in use.
+    pub routes: (u64, u64),
+    /// What the forwarder counts, by name.
+    pub figures: Vec<Count>,
 }
 
 /// The text of `GET /metrics`.
-pub fn text(sample: &Sample<'_>) -> String {
+pub fn render(measured: &Measured) -> String {
     let mut registry = Registry::default();
     let out = &mut registry;
-    node(out, sample.report);
-    peers(out, sample.peers);
-    handshakes(out, sample.handshakes);
-    routes(out, sample.routes);
-    reasons(out, "ln6d_dropped_packets", "Packets dropped", &sample.report.drops);
-    reasons(out, "ln6d_refusals", "Routes, items and messages refused", &sample.report.refusals);
-    broker(out, sample.report);
+    node(out, &measured.status);
+    measured_peers(out, &measured.peers.peers);
+    handshakes(out, measured.handshakes);
+    routes(out, measured.routes);
+    reasons(out, "ln6d_dropped_packets", "Packets dropped", "reason", &measured.status.drops);
+    reasons(out, "ln6d_refusals", "Routes, items and messages refused", "reason", &measured.status.refusals);
+    reasons(out, "ln6d_forwarder_events", "What the forwarder counts", "event", &measured.figures);
+    broker(out, &measured.status);
     process(out);
     let mut text = String::with_capacity(16 * 1024);
     // Writing to a string does not fail.
@@ -73,7 +76,7 @@ fn peer_label(peer: &PeerRow) -> String {
     if peer.name.is_empty() { peer.key.to_string() } else { peer.name.clone() }
 }
 
-fn peers(registry: &mut Registry, peers: &[PeerRow]) {
+fn measured_peers(registry: &mut Registry, peers: &[PeerRow]) {
     let [up, direct, handshake] = [(); 3].map(|()| Family::<Labels, Whole>::default());
     let [rx_bytes, tx_bytes, rx_packets, tx_packets] = [(); 4].map(|()| Family::<Labels, Counter>::default());
     let (rtt, info) = (Family::<Labels, Real>::default(), Family::<Labels, Whole>::default());
@@ -128,24 +131,20 @@ fn handshakes(registry: &mut Registry, (sent, answered, refused): (u64, u64, u64
     registry.register("ln6d_handshakes", "Handshakes", family);
 }
 
-fn routes(registry: &mut Registry, routes: &[RouteRow]) {
+fn routes(registry: &mut Registry, (selected, other): (u64, u64)) {
     let family = Family::<Labels, Whole>::default();
-    let state = |route: &RouteRow| match (route.selected, &route.refused) {
-        (true, _) => "selected",
-        (false, Some(_)) => "refused",
-        (false, None) => "spare",
-    };
-    for word in ["selected", "spare", "refused"] {
-        let count = routes.iter().filter(|route| state(route) == word).count();
-        family.get_or_create(&vec![("state", word.to_owned())]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    for (state, count) in [("selected", selected), ("other", other)] {
+        family
+            .get_or_create(&vec![("state", state.to_owned())])
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
     registry.register("ln6d_routes", "Routes of the overlay", family);
 }
 
-fn reasons(registry: &mut Registry, name: &str, help: &str, counts: &[Count]) {
+fn reasons(registry: &mut Registry, name: &str, help: &str, label: &'static str, counts: &[Count]) {
     let family = Family::<Labels, Counter>::default();
     for count in counts {
-        family.get_or_create(&vec![("reason", count.reason.clone())]).inc_by(count.count);
+        family.get_or_create(&vec![(label, count.reason.clone())]).inc_by(count.count);
     }
     registry.register(name, help, family);
 }
@@ -190,8 +189,14 @@ mod tests {
 
     #[test]
     fn metrics_have_the_promised_names_and_end_with_eof() {
-        let (report, peers, routes) = (samples::broker(), samples::peers().peers, samples::routes().routes);
-        let text = text(&Sample { report: &report, peers: &peers, routes: &routes, handshakes: (7, 5, 1) });
+        let measured = Measured {
+            status: samples::broker(),
+            peers: samples::peers(),
+            handshakes: (7, 5, 1),
+            routes: (3, 2),
+            figures: vec![Count { reason: "udp_reads".into(), count: 9 }],
+        };
+        let text = render(&measured);
         for line in [
             "ln6d_start_time_seconds 1789989800",
             "ln6d_peer_up{peer=\"vm\"} 1",
@@ -200,8 +205,7 @@ mod tests {
             "ln6d_peer_rtt_seconds{peer=\"vm\"} 0.0384",
             "ln6d_handshakes_total{result=\"refused\"} 1",
             "ln6d_dropped_packets_total{reason=\"source_not_theirs\"} 3",
-            "ln6d_routes{state=\"selected\"} 2",
-            "ln6d_routes{state=\"refused\"} 1",
+            "ln6d_routes{state=\"selected\"} 3",
             "ln6d_requests_pending 1",
             "ln6d_pool_delegations{pool=\"2001:db8:4800::/40\"} 3",
         ] {

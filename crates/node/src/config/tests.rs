@@ -267,3 +267,16 @@ fn a_pre_shared_key_is_read_from_a_private_file_beside_the_configuration() {
     std::fs::set_permissions(dir.path().join("phone.psk"), open).expect("chmod");
     assert_eq!(psk.load(&layout).expect_err("exposed").code, "key_file_exposed");
 }
+
+#[test]
+fn no_cut_and_no_changed_octet_of_a_configuration_panics() {
+    let text = render(&full());
+    for at in (0..text.len()).step_by(7).filter(|at| text.is_char_boundary(*at)) {
+        let _ = read(&text[..at]);
+        let mut octets = text.as_bytes().to_vec();
+        octets[at] = octets[at].wrapping_add(1);
+        let _ = std::str::from_utf8(&octets).map(read);
+    }
+    let _ = read(&"[".repeat(10_000));
+    let _ = read(&format!("a = {}", "[".repeat(10_000)));
+}

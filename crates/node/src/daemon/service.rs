@@ -8,12 +8,14 @@ use crate::schema::{
     ActionReply, BrokerSummary, CertList, Count, DoctorReport, EventList, ExitInfo, LanRow, NodeInfo, PeerList, PeerSummary,
     PathKind, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList, StandingInfo, StatusReport, Time,
 };
-use crate::{from_view, metrics};
+use crate::metrics::{self, Measured};
+use crate::from_view;
 use ln6_overlay_core::Path;
 use ln6_overlay_core::control::Command;
 use ln6_overlay_core::control::view::{PeerView, View};
 use ln6_overlay_core::forwarder::drop::DropReason;
 use ln6_overlay_core::forwarder::mail::PeerKind;
+use ln6_overlay_core::forwarder::stats::Figure;
 use ln6_types::{Instant, PublicKey};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
@@ -194,14 +196,24 @@ impl Daemon {
     fn metrics(&mut self, now: Instant, answer: Answer) {
         let report = self.report(now);
         let view = self.control.view(now);
-        let peers = from_view::peers(&view, self.control.wall(now));
-        let routes = from_view::routes(&view);
-        let handshakes = view.handshakes;
+        let peers = PeerList { peers: from_view::peers(&view, self.control.wall(now)) };
+        let in_use = view.routes.iter().filter(|route| route.selected).count() as u64;
+        let mut measured = Measured {
+            status: report,
+            peers,
+            handshakes: view.handshakes,
+            routes: (in_use, view.routes.len() as u64 - in_use),
+            figures: self.figures(),
+        };
         self.with_broker_summary(answer, move |summary| {
-            let mut report = report;
-            report.broker = summary;
-            Reply::Text(metrics::text(&metrics::Sample { report: &report, peers: &peers, routes: &routes, handshakes }))
+            measured.status.broker = summary;
+            Reply::Text(metrics::render(&measured))
         });
+    }
+
+    fn figures(&self) -> Vec<Count> {
+        let total = |figure: Figure| self.node.stats.iter().map(|stats| stats.figure(figure)).sum();
+        Figure::ALL.iter().map(|figure| Count { reason: figure.name().to_owned(), count: total(*figure) }).collect()
     }
 
     /// What certificates say of who holds what, for nodes that are no broker.
