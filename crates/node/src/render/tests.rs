@@ -58,12 +58,29 @@ fn where_a_node_stands_is_said_in_words() {
         head(waiting),
         "quintana · waiting for an administrator (number 2 in the queue) · up 2 h · ln6d 0.1.0"
     );
-    let refused = StandingInfo {
-        state: "refused".into(),
-        text: Some("no free /48 is left".into()),
-        ..StandingInfo::default()
+    let revoked = StandingInfo { state: "revoked".into(), ..StandingInfo::default() };
+    assert_eq!(head(revoked), "quintana · revoked · up 2 h · ln6d 0.1.0");
+}
+
+#[test]
+fn a_refusal_is_the_first_problem() {
+    let refused = |code: &str, text: &str| {
+        let standing = StandingInfo {
+            state: "refused".into(),
+            code: Some(code.into()),
+            text: Some(text.into()),
+            ..StandingInfo::default()
+        };
+        show(&StatusReport { standing, ..gateway() }).lines().take(4).collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(head(refused), "quintana · refused: no free /48 is left · up 2 h · ln6d 0.1.0");
+    let expected = "\
+quintana · refused by the broker · up 2 h · ln6d 0.1.0
+
+✗ no free /48 is left (pool_exhausted)
+  → ask for a smaller prefix (a larger number), or let the operator add a pool";
+    assert_eq!(refused("pool_exhausted", "no free /48 is left"), expected);
+    let told = refused("denied", "the request was denied: talk to us");
+    assert!(told.ends_with("✗ the request was denied: talk to us (denied)\n"), "{told}");
 }
 
 #[test]
