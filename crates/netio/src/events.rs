@@ -1,7 +1,6 @@
 //! Events from the workers to control: two bounded queues, so that strangers cannot crowd out known peers.
 
 use crate::poll::Wake;
-use ln6_overlay_core::Path;
 use ln6_overlay_core::forwarder::mail::Event;
 use std::collections::VecDeque;
 use std::io;
@@ -98,15 +97,6 @@ pub fn event_queues() -> io::Result<(EventSender, EventReceiver)> {
     Ok((sender, EventReceiver { known, strangers, failures, shared, in_a_row: 0 }))
 }
 
-/// Whether anyone on the Internet could have caused it.
-fn is_strangers(event: &Event) -> bool {
-    match event {
-        Event::Handshake { .. } | Event::Stranger { .. } => true,
-        Event::Elsewhere { from, .. } => matches!(from, Path::Udp(_)),
-        _ => false,
-    }
-}
-
 impl Clone for EventSender {
     fn clone(&self) -> Self {
         EventSender {
@@ -125,7 +115,7 @@ impl EventSender {
     pub fn send_all(&mut self, events: impl Iterator<Item = Event>) {
         let mut queued = self.retry();
         for event in events {
-            queued |= if is_strangers(&event) { self.queue_stranger(event) } else { self.queue_known(event) };
+            queued |= if event.is_strangers() { self.queue_stranger(event) } else { self.queue_known(event) };
         }
         if queued {
             self.ring();
@@ -272,7 +262,7 @@ impl AsRawFd for EventReceiver {
 mod tests {
     use super::*;
     use crate::poll::Poller;
-    use ln6_overlay_core::PeerIdx;
+    use ln6_overlay_core::{Path, PeerIdx};
 
     fn handshake() -> Event {
         Event::Handshake { from: Path::Through(PeerIdx(9)), message: vec![1; 148] }

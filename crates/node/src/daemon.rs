@@ -251,7 +251,9 @@ impl Daemon {
                     }
                 }
                 Output::Persist(id, state) => self.store.write(id, state),
-                Output::ToBroker { from, address, renew, request } => self.to_broker(from, address, renew, request),
+                Output::ToBroker { from, address, renew, request } => {
+                    self.to_broker(from, address, renew, request)
+                }
                 Output::LeftBroker { from } => self.left_broker(from),
                 Output::Notice(notice) => self.handle_notice(notice),
             }

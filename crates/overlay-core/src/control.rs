@@ -42,15 +42,15 @@ use crate::host_plan::{HostPlan, Inbound, Opening};
 use crate::{Path, PeerIdx};
 use core::net::{Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use ln6_crypto::SigningKey;
 use ln6_crypto::cookie::CookieChecker;
 use ln6_crypto::keys::StaticSecret;
-use ln6_crypto::SigningKey;
 use ln6_routing::Router;
 use ln6_types::{Fingerprint, Instant, NetworkUla, Prefix, PublicKey, RouterId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// How often a changed state is written at most, unless something must be on disk at once.
+/// How long a changed state may wait for more changes, unless something must be on disk at once.
 const PERSIST_PAUSE: Duration = Duration::from_secs(5);
 
 /// One node's control plane.
@@ -149,7 +149,13 @@ struct Counters {
 
 impl Control {
     /// A control plane that has seen nothing yet. `saved` is the state of the previous run, or the default.
-    pub fn new(config: Config, saved: NodeState, mut secrets: Box<dyn Secrets>, now: Instant, wall: UnixTime) -> Self {
+    pub fn new(
+        config: Config,
+        saved: NodeState,
+        mut secrets: Box<dyn Secrets>,
+        now: Instant,
+        wall: UnixTime,
+    ) -> Self {
         let key = config.secret.public();
         let router = ln6_crypto::keys::router_id(&key);
         let ula = NetworkUla::of(&config.network);
@@ -249,10 +255,10 @@ impl Control {
         // What was accepted once may have ended since: then it is refused here and not kept.
         self.membership.import(&items, wall);
         for bootstrap in self.brokers.clone() {
-            self.add_addresses(bootstrap.key, &bootstrap.endpoints);
+            self.add_addresses(now, bootstrap.key, &bootstrap.endpoints);
         }
         for (key, address) in cache {
-            self.add_addresses(key, &[address]);
+            self.add_addresses(now, key, &[address]);
         }
         for stock in stock {
             self.put_stock(now, stock);
@@ -276,11 +282,11 @@ impl Control {
         }
     }
 
-    fn add_addresses(&mut self, key: PublicKey, addresses: &[SocketAddr]) {
+    fn add_addresses(&mut self, now: Instant, key: PublicKey, addresses: &[SocketAddr]) {
         if key == self.key {
             return;
         }
-        let idx = self.peers.intern(key);
+        let idx = self.intern(now, key);
         let Some(peer) = self.peers.get_mut(idx) else { return };
         for &address in addresses.iter().rev() {
             peer.remember(address);
@@ -361,9 +367,7 @@ impl Control {
             self.host = change;
             self.settle_exit(now);
             self.settle_origins(now);
-            if self.published != self.endpoints() {
-                self.publish_record(now);
-            }
+            self.settle_record(now);
             for idx in self.peers.ids() {
                 if let Some(peer) = self.peers.get_mut(idx) {
                     peer.failures = 0;
@@ -408,7 +412,7 @@ impl Control {
             self.join_due(now);
         }
         if self.record_at <= now {
-            self.publish_record(now);
+            self.settle_record(now);
         }
         self.settle(now);
     }
@@ -429,7 +433,8 @@ impl Control {
             }
         }
         if reason == Reason::Persistent
-            && let Some(keepalive) = self.peers.get(peer).and_then(|peer| peer.stock.as_ref()).map(|s| s.keepalive)
+            && let Some(keepalive) =
+                self.peers.get(peer).and_then(|peer| peer.stock.as_ref()).map(|s| s.keepalive)
         {
             self.timers.set(peer, Reason::Persistent, now + Duration::from_secs(u64::from(keepalive)));
         }
@@ -439,8 +444,9 @@ impl Control {
     fn settle(&mut self, now: Instant) {
         self.settle_rights(now);
         self.drain_routing(now);
-        self.publish_peers();
+        // The table may name peers that nobody named before.
         self.settle_table(now);
+        self.publish_peers();
         if std::mem::take(&mut self.plan_changed) {
             let plan = self.host_plan();
             if self.plan.as_ref() != Some(&plan) {
@@ -466,7 +472,6 @@ impl Control {
             return;
         }
         self.persist_at = Instant::FAR_FUTURE;
-        self.table_at = self.table_at.min(now + PERSIST_PAUSE);
         self.store.0 += 1;
         let ceiling = ceiling.unwrap_or(self.stamps.asked());
         self.storing = Some((self.store, ceiling));

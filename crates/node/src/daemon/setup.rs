@@ -100,20 +100,22 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     layout.create()?;
     let lock = Lock::take(&layout.lock)?;
     let network = config.network.clone().ok_or_else(|| {
-        CliError::new(Trouble::NoConfig, "this node belongs to no network yet").hint(format!(
-            "begin with '{0} init …' (a new network) or '{0} join LINK'",
-            layout.command
-        ))
+        CliError::new(Trouble::NoConfig, "this node belongs to no network yet")
+            .hint(format!("begin with '{0} init …' (a new network) or '{0} join LINK'", layout.command))
     })?;
     let identity = Identity::load(&layout.identity)?;
     let loaded = state::load(&layout.state)?;
     let mut findings: Vec<Problem> = loaded.warning.iter().map(problem_of).collect();
 
     let workers = config.node.workers.unwrap_or_else(default_workers);
-    let udp = Udp::bind(config.node.listen, usize::from(workers), &UdpOptions::default()).map_err(udp_trouble)?;
-    let interface: InterfaceName = config.node.interface.as_str().parse().map_err(|error| {
-        CliError::new(Trouble::ConfigInvalid, format!("node.interface: {error}"))
-    })?;
+    let udp =
+        Udp::bind(config.node.listen, usize::from(workers), &UdpOptions::default()).map_err(udp_trouble)?;
+    let interface: InterfaceName = config
+        .node
+        .interface
+        .as_str()
+        .parse()
+        .map_err(|error| CliError::new(Trouble::ConfigInvalid, format!("node.interface: {error}")))?;
     let mut tun = open_tun(&config, usize::from(workers))?;
     let shape = TunShape { mtu: u32::from(config.node.mtu), queue: TUN_QUEUE };
     let mut netlink = Netlink::open(PROTOCOL).map_err(kernel_trouble)?;
@@ -225,7 +227,8 @@ fn check_host(config: &Config, tun: &InterfaceName, around: &Surroundings) -> Ve
         config.broker.iter().flat_map(|broker| broker.pools.iter().map(|pool| pool.prefix)).collect();
     let mut findings = around.check(tun.as_str(), &pools);
     let names = |names: Vec<String>| names.iter().filter_map(|name| name.parse().ok()).collect();
-    let mut ipv6: Vec<InterfaceName> = config.lans.iter().filter_map(|lan| lan.interface.as_str().parse().ok()).collect();
+    let mut ipv6: Vec<InterfaceName> =
+        config.lans.iter().filter_map(|lan| lan.interface.as_str().parse().ok()).collect();
     ipv6.push(tun.clone());
     findings.extend(Sysctls::default().check(&Needs {
         forwarding: true,
@@ -293,7 +296,12 @@ fn broker_parts(
 }
 
 #[cfg(not(feature = "broker"))]
-fn broker_parts(_: &Layout, config: &Config, _: &Fingerprint, _: &Identity) -> Result<Option<NoBroker>, CliError> {
+fn broker_parts(
+    _: &Layout,
+    config: &Config,
+    _: &Fingerprint,
+    _: &Identity,
+) -> Result<Option<NoBroker>, CliError> {
     match config.broker {
         None => Ok(None),
         Some(_) => Err(CliError::new(Trouble::NotABroker, "this build of ln6d has no broker in it")
@@ -362,7 +370,8 @@ async fn control_config(
         exit: config.exit,
         transit: config.node.transit,
         mtu: config.node.mtu,
-        seed: ln6_host::entropy::seed().map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
+        seed: ln6_host::entropy::seed()
+            .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
     })
 }
 
@@ -433,7 +442,8 @@ fn worker_parts(config: &Config, tun: TunSet, udp: UdpSet) -> Result<Workplaces,
     for (worker, udp) in udp.sockets.into_iter().enumerate() {
         let stats = Arc::new(Stats::default());
         all.push(stats.clone());
-        let seed = ln6_host::entropy::bytes().map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
+        let seed = ln6_host::entropy::bytes()
+            .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
         let engine = Forwarder::new(forwarder::Config {
             worker: worker as u8,
             workers,
@@ -516,7 +526,12 @@ impl Parts {
 
     /// What a link says of where this broker is.
     pub(crate) fn public_endpoints(&self) -> Vec<String> {
-        self.config.node.public.iter().map(|endpoint| format!("{}:{}", endpoint.host(), endpoint.port())).collect()
+        self.config
+            .node
+            .public
+            .iter()
+            .map(|endpoint| format!("{}:{}", endpoint.host(), endpoint.port()))
+            .collect()
     }
 
     /// Reads the configuration again: what can be applied is, what cannot is named; a bad file changes nothing.

@@ -162,7 +162,11 @@ pub(crate) fn parse(packet: &[u8]) -> Option<(Ipv6Addr, &[u8])> {
     let udp_len = usize::from(u16::from_be_bytes([header[44], header[45]]));
     let ports = [header[40], header[41], header[42], header[43]];
     let port = PORT.to_be_bytes();
-    if header[0] >> 4 != 6 || header[6] != 17 || ports != [port[0], port[1], port[0], port[1]] || udp_len != payload {
+    if header[0] >> 4 != 6
+        || header[6] != 17
+        || ports != [port[0], port[1], port[0], port[1]]
+        || udp_len != payload
+    {
         return None;
     }
     if header[46..48] == [0, 0] || checksum(packet) != 0 {
@@ -176,7 +180,10 @@ pub(crate) fn parse(packet: &[u8]) -> Option<(Ipv6Addr, &[u8])> {
 fn checksum(packet: &[u8]) -> u16 {
     let payload = (packet.len() - IP_HEADER) as u32;
     let words = |bytes: &[u8]| -> u32 {
-        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low))).sum()
+        bytes
+            .chunks(2)
+            .map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low)))
+            .sum()
     };
     let mut sum = words(&packet[8..IP_HEADER]) + words(&packet[IP_HEADER..]) + payload + 17;
     while sum > 0xffff {

@@ -74,7 +74,11 @@ impl Control {
         }
         match address.ip() {
             IpAddr::V4(v4) => {
-                !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_loopback() || v4.is_link_local())
+                !(v4.is_unspecified()
+                    || v4.is_multicast()
+                    || v4.is_broadcast()
+                    || v4.is_loopback()
+                    || v4.is_link_local())
             }
             IpAddr::V6(v6) => {
                 let outside = !self.inside.iter().any(|prefix| prefix.contains(v6));
@@ -107,13 +111,10 @@ impl Control {
 
     fn choose(&mut self, now: Instant) -> BTreeSet<PeerIdx> {
         let wall = self.wall(now);
-        let brokers: BTreeSet<PublicKey> =
+        let mut brokers: BTreeSet<PublicKey> =
             self.brokers.iter().map(|broker| broker.key).chain(self.membership.brokers(wall)).collect();
-        let mut chosen: BTreeSet<PeerIdx> = brokers
-            .into_iter()
-            .filter(|key| *key != self.key)
-            .map(|key| self.peers.intern(key))
-            .collect();
+        brokers.remove(&self.key);
+        let mut chosen: BTreeSet<PeerIdx> = brokers.into_iter().map(|key| self.intern(now, key)).collect();
         if self.membership.status(&self.key, wall).holds() {
             let others = self.reachable_members(now);
             chosen.extend(self.ring_successor(&others));
@@ -127,7 +128,7 @@ impl Control {
     fn reachable_members(&mut self, now: Instant) -> Vec<PeerIdx> {
         let wall = self.wall(now);
         let keys: Vec<PublicKey> = self.membership.members(wall).filter(|key| *key != self.key).collect();
-        let ids: Vec<PeerIdx> = keys.into_iter().map(|key| self.peers.intern(key)).collect();
+        let ids: Vec<PeerIdx> = keys.into_iter().map(|key| self.intern(now, key)).collect();
         ids.into_iter()
             .filter(|idx| {
                 let Some(peer) = self.peers.get(*idx) else { return false };

@@ -3,10 +3,10 @@
 use crate::PeerIdx;
 use crate::control::babel::{Rights, net_of, rights};
 use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
-use crate::control::message::{Body, Item, Message, ItemKind, JoinReply, JoinRequest, Leave, join_proof};
+use crate::control::message::{Body, Item, ItemKind, JoinReply, JoinRequest, Leave, Message, join_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
-use crate::control::{Control, secrets};
+use crate::control::{Control, PERSIST_PAUSE, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 
 /// How often an unanswered or waiting request is repeated.
 pub(crate) const JOIN_AGAIN: Duration = Duration::from_secs(10);
+/// How often a node that needs nothing looks whether its certificate has grown old.
+pub(crate) const NOTHING_TO_ASK: Duration = Duration::from_secs(300);
 /// A refused request is repeated seldom: an administrator may have made room.
 const REFUSED_AGAIN: Duration = Duration::from_secs(600);
 /// A node record is valid this long and renewed at half of it.
@@ -41,7 +43,9 @@ impl Control {
     fn all_pools(&self, wall: UnixTime) -> Vec<Prefix> {
         let members = self.membership.members(wall);
         let mut all: Vec<Prefix> = members
-            .flat_map(|key| self.membership.live_all(&key, wall).flat_map(|c| c.delegate.clone()).collect::<Vec<_>>())
+            .flat_map(|key| {
+                self.membership.live_all(&key, wall).flat_map(|c| c.delegate.clone()).collect::<Vec<_>>()
+            })
             .collect();
         all.sort_unstable();
         all.dedup_by(|part, whole| whole.covers(*part));
@@ -53,7 +57,7 @@ impl Control {
     }
 
     /// Whether there is something to ask the broker for.
-    fn wants_grant(&self, now: Instant) -> Option<Ask> {
+    pub(crate) fn wants_grant(&self, now: Instant) -> Option<Ask> {
         let wall = self.wall(now);
         match self.membership.live(&self.key, wall) {
             None => self.wish.is_some().then_some(Ask::Join),
@@ -91,7 +95,11 @@ impl Control {
         if matches!(self.standing, Standing::Alone) {
             self.standing = Standing::Asking;
         }
-        self.say_reliably(now, idx, if ask == Ask::Join { Body::Join(request) } else { Body::Renew(request) });
+        self.say_reliably(
+            now,
+            idx,
+            if ask == Ask::Join { Body::Join(request) } else { Body::Renew(request) },
+        );
     }
 
     pub(crate) fn handle_join_reply(&mut self, now: Instant, idx: PeerIdx, reply: JoinReply) {
@@ -103,7 +111,8 @@ impl Control {
         match reply {
             JoinReply::Granted { chain } => {
                 self.refusal = None;
-                let chain = chain.into_iter().map(|bytes| Item { kind: ItemKind::Certificate, bytes: bytes.into() });
+                let chain =
+                    chain.into_iter().map(|bytes| Item { kind: ItemKind::Certificate, bytes: bytes.into() });
                 self.handle_items(now, idx, chain.collect());
                 self.persist_soon(now, Duration::ZERO);
             }
@@ -117,7 +126,8 @@ impl Control {
                 if self.membership.live(&self.key, self.wall(now)).is_none() {
                     self.stand(Standing::Refused { code, text });
                 }
-                let again = retry_secs.map_or(REFUSED_AGAIN, |secs| Duration::from_secs(u64::from(secs.max(10))));
+                let again =
+                    retry_secs.map_or(REFUSED_AGAIN, |secs| Duration::from_secs(u64::from(secs.max(10))));
                 self.join_at = now + again + self.jitter.millis(30_000);
                 self.persist_soon(now, Duration::ZERO);
             }
@@ -156,7 +166,7 @@ impl Control {
         let mut out = Vec::new();
         let heard = self.gossip.handle_message(now, wall, idx, body, &mut self.membership, &mut out);
         if !heard.new.is_empty() {
-            self.persist_soon(now, Duration::from_secs(2));
+            self.persist_soon(now, PERSIST_PAUSE);
         }
         for (_, refused) in heard.refused {
             self.refuse_item(idx, refused);
@@ -198,7 +208,7 @@ impl Control {
         let mut out = Vec::new();
         self.gossip.announce(now, &new, &self.membership, &mut out);
         self.pass_on(out);
-        self.persist_soon(now, Duration::ZERO);
+        self.persist_soon(now, PERSIST_PAUSE);
     }
 
     /// Gossip with a member begins.
@@ -224,10 +234,9 @@ impl Control {
     /// Sends the certificates that prove who this node is.
     pub(crate) fn say_chain(&mut self, now: Instant, idx: PeerIdx) {
         let chain = self.membership.chain(&self.key, self.wall(now));
-        let items = chain.iter().map(|certificate| Item {
-            kind: ItemKind::Certificate,
-            bytes: certificate.bytes().clone(),
-        });
+        let items = chain
+            .iter()
+            .map(|certificate| Item { kind: ItemKind::Certificate, bytes: certificate.bytes().clone() });
         for item in items.collect::<Vec<_>>() {
             self.say_reliably(now, idx, Body::Items(vec![item]));
         }
@@ -252,6 +261,16 @@ impl Control {
         }
         self.routing.reconsider(now, rights!(self, now));
         self.review_at = self.review_at.min(now);
+    }
+
+    /// The number of the peer with this key; a new one is at once what its certificate makes it.
+    pub(crate) fn intern(&mut self, now: Instant, key: PublicKey) -> PeerIdx {
+        if let Some(idx) = self.peers.by_key(&key) {
+            return idx;
+        }
+        let idx = self.peers.intern(key);
+        self.settle_kind(now, idx);
+        idx
     }
 
     fn settle_kind(&mut self, now: Instant, idx: PeerIdx) {
@@ -293,7 +312,8 @@ impl Control {
             self.name = own.name.clone();
         }
         if held != self.held {
-            self.was_held = self.held.iter().chain(&self.was_held).copied().filter(|old| !held.contains(old)).collect();
+            self.was_held =
+                self.held.iter().chain(&self.was_held).copied().filter(|old| !held.contains(old)).collect();
             self.was_held.truncate(4);
             self.held = held;
             if !self.held.is_empty() {
@@ -302,9 +322,7 @@ impl Control {
         }
         self.settle_exit(now);
         self.settle_origins(now);
-        if status.holds() {
-            self.publish_record(now);
-        }
+        self.settle_record(now);
     }
 
     /// Whether this node is an exit now: by certificate, by configuration, and with an uplink that works.
@@ -344,9 +362,7 @@ impl Control {
             while self.seen.len() > 64 {
                 self.seen.pop_first();
             }
-            if self.published != self.endpoints() {
-                self.publish_record(now);
-            }
+            self.settle_record(now);
         }
     }
 
@@ -373,12 +389,27 @@ impl Control {
         !self.public.is_empty() || self.seen.values().any(|seen| self.host.candidates.contains(seen))
     }
 
-    pub(crate) fn publish_record(&mut self, now: Instant) {
+    /// Makes the network's copy of this node's record say what is so now. It is signed anew only if it would say something
+    /// else, is half through its life, or comes from a life of this node whose counter was lost.
+    pub(crate) fn settle_record(&mut self, now: Instant) {
         let wall = self.wall(now);
+        self.record_at = Instant::FAR_FUTURE;
         if !self.membership.status(&self.key, wall).holds() {
             return;
         }
         let endpoints = self.endpoints();
+        let reachable = self.is_reachable();
+        if let Some(last) = self.membership.record(&self.key, wall) {
+            let addresses = last.endpoints.iter().map(|endpoint| &endpoint.addr);
+            let same =
+                last.reachable == reachable && last.transit == self.transit && addresses.eq(&endpoints);
+            let half = last.at + RECORD_TIME / 2;
+            if same && last.counter == self.record_counter && wall < half {
+                self.record_at = now + half.since(wall);
+                return;
+            }
+            self.record_counter = self.record_counter.max(last.counter);
+        }
         self.published = endpoints.clone();
         self.record_at = now + RECORD_TIME / 2;
         self.record_counter += 1;
@@ -390,7 +421,7 @@ impl Control {
             expires: wall + RECORD_TIME,
             endpoints: endpoints.into_iter().map(|addr| Endpoint { addr, kind: EndpointKind::Udp }).collect(),
             transit: self.transit,
-            reachable: self.is_reachable(),
+            reachable,
             suites: vec![0],
             version: 1,
         };
@@ -418,7 +449,8 @@ impl Control {
     }
 
     pub(crate) fn handle_left(&mut self, now: Instant, idx: PeerIdx) {
-        let broker = self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
+        let broker =
+            self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
         if broker && self.wish.is_none() {
             self.standing = Standing::Alone;
             self.out(Output::Notice(Notice::Left));
@@ -446,7 +478,7 @@ impl Control {
                 self.say(idx, Body::Probe { token, sent: now.as_micros() });
             }
             Command::PutStock(peer) => self.put_stock(now, *peer),
-            Command::Addresses { of, addresses } => self.add_addresses(of, &addresses),
+            Command::Addresses { of, addresses } => self.add_addresses(now, of, &addresses),
             Command::Leave => self.leave(now)?,
             Command::Shutdown => {
                 self.routing.shutdown(now);
@@ -471,9 +503,9 @@ impl Control {
     }
 }
 
+/// What a node asks of its broker.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ask {
+pub(crate) enum Ask {
     Join,
     Renew,
 }
-

@@ -64,7 +64,8 @@ impl Control {
 
     /// The name that certificates or configuration give a key; empty if none.
     pub fn name_of(&self, now: Instant, key: &PublicKey) -> String {
-        let stock = self.peers.by_key(key).and_then(|idx| self.peers.get(idx)).and_then(|peer| peer.stock.as_ref());
+        let stock =
+            self.peers.by_key(key).and_then(|idx| self.peers.get(idx)).and_then(|peer| peer.stock.as_ref());
         match stock {
             Some(stock) => stock.name.clone(),
             None => self.membership.name(key, self.wall(now)).unwrap_or_default().to_owned(),
@@ -161,9 +162,10 @@ impl Control {
 
     fn certificate_view(&self, certificate: &Certificate, wall: UnixTime) -> CertificateView {
         let in_force = self.membership.live_all(&certificate.key, wall).any(|live| live == certificate);
-        let newer = self.membership.live_all(&certificate.key, wall).any(|live| {
-            live.issuer == certificate.issuer && live.serial > certificate.serial
-        });
+        let newer = self
+            .membership
+            .live_all(&certificate.key, wall)
+            .any(|live| live.issuer == certificate.issuer && live.serial > certificate.serial);
         let status = match self.membership.status(&certificate.key, wall) {
             CertificateStatus::Live if in_force => "live",
             CertificateStatus::InGrace if in_force => "in_grace",

@@ -3,11 +3,11 @@
 //! Control makes keys and moves the receiving half into the worker that the receiver index names; it never seals or opens
 //! data itself. Mail order matters: the receiving key goes out before the sending side that makes the other end use it.
 
+use crate::control::Control;
 use crate::control::output::{Notice, Output, To};
 use crate::control::peer::{Keys, Peer, Pending};
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::control::Control;
 use crate::forwarder::frame;
 use crate::forwarder::keys::{ReceiveKey, SendKey, worker_of};
 use crate::forwarder::mail::{Packet, PeerKind, PeerTx, Update, Watch};
@@ -17,7 +17,8 @@ use ln6_crypto::handshake::{Ephemeral, Initiator, Received, SessionKeys};
 use ln6_crypto::message::{COOKIE_LEN, INITIATION_LEN, RESPONSE_LEN, receiver};
 use ln6_crypto::seal::Suite;
 use ln6_crypto::timers::{
-    KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE, REKEY_TIMEOUT,
+    KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE,
+    REKEY_TIMEOUT,
 };
 use ln6_types::Instant;
 use std::sync::Arc;
@@ -185,7 +186,7 @@ impl Control {
         if guests >= GUESTS && !self.forget_a_guest(now) {
             return None;
         }
-        Some(self.peers.intern(received.peer()))
+        Some(self.intern(now, received.peer()))
     }
 
     /// Makes room by dropping the guest that was silent longest and never confirmed a session.
@@ -386,7 +387,10 @@ impl Control {
         if had {
             self.session_down(now, idx);
         }
-        if self.peers.get(idx).is_some_and(|peer| peer.kind == PeerKind::Guest && peer.stock.is_none() && !peer.meta.ours)
+        if self
+            .peers
+            .get(idx)
+            .is_some_and(|peer| peer.kind == PeerKind::Guest && peer.stock.is_none() && !peer.meta.ours)
         {
             self.forget_peer(now, idx);
         }

@@ -58,7 +58,7 @@ impl Control {
         let mut exits = Vec::new();
 
         for (prefix, key) in self.membership.owners(wall) {
-            let idx = if key == self.key { PeerIdx::SELF } else { self.peers.intern(key) };
+            let idx = if key == self.key { PeerIdx::SELF } else { self.intern(now, key) };
             owners.entry(prefix).or_default().push(idx);
             // The owner is in a live direct session: only it can say that the prefix is gone.
             if self.peers.get(idx).is_some_and(|peer| peer.direct()) {
@@ -70,7 +70,7 @@ impl Control {
             if key == self.key {
                 continue;
             }
-            let idx = self.peers.intern(key);
+            let idx = self.intern(now, key);
             let Some(peer) = self.peers.get(idx) else { continue };
             let address = Prefix::host(self.ula.node_address(&peer.router));
             owners.entry(address).or_default().push(idx);

@@ -1,15 +1,15 @@
 //! Peer messages: what is said, when it is repeated, and what is done with what others say.
 
-use crate::{Path, PeerIdx};
-use crate::control::member::JOIN_AGAIN;
+use crate::control::Control;
+use crate::control::member::{JOIN_AGAIN, NOTHING_TO_ASK};
 use crate::control::message::{Body, Hello, JoinRequest, Message, MessageError};
 use crate::control::output::{Notice, Output};
 use crate::control::peer::Unacknowledged;
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::control::Control;
 use crate::forwarder::frame;
 use crate::forwarder::mail::PeerKind;
+use crate::{Path, PeerIdx};
 use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_types::Instant;
@@ -250,6 +250,10 @@ impl Control {
     /// Gives up on an unanswered request after a while and asks again.
     pub(crate) fn join_due(&mut self, now: Instant) {
         self.join_at = now + JOIN_AGAIN + self.jitter.millis(2_000);
+        if self.wants_grant(now).is_none() {
+            self.join_at = now + NOTHING_TO_ASK;
+            return;
+        }
         for idx in self.broker_peers() {
             self.want(now, idx);
             self.try_join(now, idx);
