@@ -1,6 +1,7 @@
 //! Data is carried without touching the allocator. One test in this program: others would count as well.
 #![allow(clippy::unwrap_used)]
 
+#[path = "net/hosts.rs"]
 mod net;
 
 use net::*;

@@ -314,7 +314,7 @@ mod tests {
                 name: Some("a".into()),
                 size: Some(56),
                 expires_seconds: Some(60),
-                open: false,
+                open: true,
             }),
             ApiRequest::Approve(Approve { request: "3".into(), size: Some(56), ..Approve::default() }),
             ApiRequest::Deny(Deny { request: "3".into(), reason: None }),

@@ -8,9 +8,6 @@ use crate::error::{ApiError, CliError, Trouble};
 use crate::files::{Layout, Lock, certificate, identity::Identity, state};
 use crate::logging::LogLevel;
 use crate::schema::{Problem, Severity};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ln6_crypto::keys::Psk;
 use ln6_host::finding::Finding;
 use ln6_host::interface::InterfaceName;
 use ln6_host::kernel::{Kernel as _, KernelError, PROTOCOL, Step, TunShape};
@@ -341,7 +338,7 @@ async fn control_config(
         stock.push(StockPeer {
             name: peer.name.as_str().to_owned(),
             key: peer.public_key,
-            psk: load_psk(&peer.psk)?,
+            psk: peer.psk.load(layout)?,
             endpoint: resolve(peer.endpoint.as_slice()).await.first().copied(),
             prefixes: peer.prefixes.clone(),
             keepalive: peer.keepalive,
@@ -373,20 +370,6 @@ async fn control_config(
         mtu: config.node.mtu,
         seed: ln6_host::entropy::seed()
             .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
-    })
-}
-
-fn load_psk(psk: &config::Psk) -> Result<Psk, CliError> {
-    let path = match psk {
-        config::Psk::None => return Ok(Psk::NONE),
-        config::Psk::Here(secret) => return Ok(Psk::from_bytes(*secret.expose())),
-        config::Psk::File(path) => path,
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| CliError::file("read", path, &error))?;
-    let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Psk::from_bytes).ok_or_else(|| {
-        CliError::new(Trouble::KeyFileDamaged, format!("{} is no pre-shared key", path.display()))
-            .hint("'wg genpsk' makes one: 44 characters of base64")
     })
 }
 
