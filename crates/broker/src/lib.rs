@@ -1,1 +1,20 @@
-//! placeholder
+//! The registry on disk and its desk: one thread that decides, journals, signs and answers. It never acknowledges what
+//! is not on disk, and never waits for the network.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod answer;
+mod desk;
+mod error;
+mod issue;
+mod journal;
+mod list;
+mod store;
+
+pub use answer::{CommandAnswer, Done, JoinAnswer, Refused};
+pub use desk::{Desk, DeskHandle, Entropy, Reply, Thread};
+pub use error::StoreError;
+pub use issue::{IssueError, Issuer, Statements};
+pub use journal::{Contact, Journal};
+pub use list::{Asked, List, Listed};
+pub use store::Store;

@@ -6,22 +6,26 @@
 #[cfg(feature = "broker")]
 mod broker;
 mod host_task;
+mod leaves;
 mod news;
+mod privileges;
+#[cfg(feature = "broker")]
+mod registry_calls;
 mod service;
 mod setup;
 mod store;
 
-pub(crate) use setup::Options;
-
-use crate::api::Call;
+use crate::config::Config;
 use crate::error::{CliError, Trouble};
+use crate::files::Layout;
+use crate::logging::LogLevel;
 use host_task::{HostNews, HostTask};
 use ln6_netio::worker::Workers;
 use ln6_netio::{Clock, EventReceiver, Mail};
-use ln6_overlay_core::control::{Command, Control, HostChange, Notice, Output, To};
+use ln6_overlay_core::control::{Command, Control, Notice, Output, To};
 use ln6_types::{Instant, PublicKey};
 use news::News;
-use setup::Node;
+use setup::{Call, Node};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -40,7 +44,8 @@ const CLOCK_CHECK: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// What stood in the way, with the next step.
-pub(crate) fn run(options: Options) -> Result<(), CliError> {
+pub fn run(layout: &Layout, config: Config, log: &LogLevel) -> Result<(), CliError> {
+    let options = setup::Options { layout: layout.clone(), config, log: log.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -77,6 +82,8 @@ struct Daemon {
     broker: Option<broker::Broker>,
     news: News,
     pings: BTreeMap<u64, Waiting>,
+    /// Events were left in the queue so that others have their turn.
+    more: bool,
     stop: Signals,
 }
 
@@ -121,6 +128,7 @@ impl Daemon {
             broker: node.broker,
             news: News::new(node.findings),
             pings: BTreeMap::new(),
+            more: false,
             stop: Signals {
                 terminate: signal(SignalKind::terminate()).map_err(internal)?,
                 interrupt: signal(SignalKind::interrupt()).map_err(internal)?,
@@ -151,16 +159,25 @@ impl Daemon {
                 #[cfg(feature = "broker")]
                 Wake::Broker(answer) => self.handle_broker(now, answer),
                 Wake::Clock => self.handle_clock(now),
-                Wake::Reload => self.reload(),
+                Wake::Reload => drop(self.reload()),
                 Wake::Stop => break Ok(()),
             }
             self.execute();
+            // A flood of events must not hold up what is due.
+            if self.control.poll_timeout() <= now {
+                self.control.handle_timeout(now);
+                self.execute();
+            }
         };
         self.end().await;
         done
     }
 
     async fn wait(&mut self, ticks: &mut tokio::time::Interval) -> Wake {
+        if std::mem::take(&mut self.more) {
+            tokio::task::yield_now().await;
+            return Wake::Events;
+        }
         let pause = self.control.poll_timeout().since(self.clock.now());
         #[cfg(feature = "broker")]
         let answers = async {
@@ -199,9 +216,8 @@ impl Daemon {
     fn take_events(&mut self, now: Instant) -> Option<CliError> {
         self.events.get_ref().acknowledge();
         for taken in 0.. {
-            if taken == EVENTS_AT_ONCE {
-                // More may be queued: what was acknowledged must wake us again.
-                self.events.get_ref().wake();
+            self.more = taken == EVENTS_AT_ONCE;
+            if self.more {
                 break;
             }
             let Some(event) = self.events.get_mut().try_recv() else { break };
@@ -233,7 +249,7 @@ impl Daemon {
                     }
                 }
                 Output::Persist(id, state) => self.store.write(id, state),
-                Output::ToBroker { from, address, request } => self.to_broker(from, address, request),
+                Output::ToBroker { from, address, renew, request } => self.to_broker(from, address, renew, request),
                 Output::LeftBroker { from } => self.left_broker(from),
                 Output::Notice(notice) => self.handle_notice(notice),
             }
@@ -256,7 +272,7 @@ impl Daemon {
     fn handle_stored(&mut self, now: Instant, stored: Stored) {
         match stored {
             Stored::Done(id) => {
-                self.news.clear_finding("state_not_saved");
+                self.news.clear("state_not_saved");
                 self.control.handle_stored(now, id);
             }
             Stored::Failed(error) => {
@@ -279,9 +295,13 @@ impl Daemon {
     }
 
     fn handle_clock(&mut self, now: Instant) {
-        self.control.handle_clock(now, ln6_host::clock::wall());
-        let late = self.clock.now();
-        self.pings.retain(|_, waiting| late.since(waiting.since) < Duration::from_secs(30));
+        let wall = ln6_host::clock::wall();
+        self.control.handle_clock(now, wall);
+        #[cfg(feature = "broker")]
+        if let Some(broker) = &mut self.broker {
+            broker.tick(now, wall);
+        }
+        self.pings.retain(|_, waiting| now.since(waiting.since) < Duration::from_secs(30));
     }
 
     fn handle_notice(&mut self, notice: Notice) {
@@ -297,9 +317,10 @@ impl Daemon {
         self.news.add(&notice, ln6_host::clock::wall(), names);
     }
 
-    fn reload(&mut self) {
-        let changes = self.node.reload();
-        self.news.reloaded(changes);
+    fn reload(&mut self) -> Result<Vec<crate::config::Change>, CliError> {
+        let outcome = self.node.reload();
+        self.news.reloaded(&outcome, ln6_host::clock::wall());
+        outcome
     }
 
     /// Says goodbye to neighbours, takes back what was changed on the host, and writes what is left to write.
@@ -313,6 +334,8 @@ impl Daemon {
         }
         self.workers.stop();
         drop(self.store);
+        #[cfg(feature = "broker")]
+        drop(self.broker);
         self.node.remove_socket();
     }
 
@@ -321,6 +344,7 @@ impl Daemon {
         &mut self,
         _: PublicKey,
         _: Option<std::net::SocketAddr>,
+        _: bool,
         _: ln6_overlay_core::control::message::JoinRequest,
     ) {
     }
@@ -328,6 +352,3 @@ impl Daemon {
     #[cfg(not(feature = "broker"))]
     fn left_broker(&mut self, _: PublicKey) {}
 }
-
-/// Where control thinks this machine can be reached, and whether it has an IPv6 uplink.
-pub(crate) type Host = HostChange;

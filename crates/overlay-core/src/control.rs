@@ -6,7 +6,6 @@
 mod babel;
 mod config;
 mod connect;
-pub mod frame;
 pub mod gossip;
 mod member;
 pub mod membership;
@@ -40,7 +39,7 @@ use crate::control::view::Standing;
 use crate::forwarder::gate::Gate;
 use crate::forwarder::mail::{Event, PeerKind, Update, Watch};
 use crate::host_plan::{HostPlan, Inbound, Opening};
-use crate::PeerIdx;
+use crate::{Path, PeerIdx};
 use core::net::{Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use ln6_crypto::cookie::CookieChecker;
@@ -256,18 +255,24 @@ impl Control {
             self.add_addresses(now, key, &[address]);
         }
         for stock in stock {
-            let idx = self.peers.intern(stock.key);
-            let Some(peer) = self.peers.get_mut(idx) else { continue };
-            peer.kind = PeerKind::Stock;
-            peer.psk = stock.psk.clone();
-            peer.router = RouterId([0; 8]);
-            peer.path = stock.endpoint.map(crate::Path::Udp);
-            let talks_first = stock.keepalive > 0 && stock.endpoint.is_some();
-            peer.stock = Some(stock);
-            self.peers.changed.insert(idx);
-            if talks_first {
-                self.timers.set(idx, Reason::Connect, now);
-            }
+            self.put_stock(now, stock);
+        }
+    }
+
+    fn put_stock(&mut self, now: Instant, stock: StockPeer) {
+        let idx = self.peers.intern(stock.key);
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        peer.kind = PeerKind::Stock;
+        peer.psk = stock.psk.clone();
+        peer.router = RouterId([0; 8]);
+        peer.path = peer.path.or(stock.endpoint.map(Path::Udp));
+        let talks_first = stock.keepalive > 0 && stock.endpoint.is_some();
+        peer.stock = Some(stock);
+        self.peers.changed.insert(idx);
+        self.table_changed = true;
+        self.plan_changed = true;
+        if talks_first {
+            self.timers.set(idx, Reason::Connect, now);
         }
     }
 
@@ -322,8 +327,8 @@ impl Control {
     }
 
     /// Somebody we know sends under keys we do not have: it does not know that we restarted.
-    fn handle_stranger(&mut self, now: Instant, from: crate::Path) {
-        let crate::Path::Udp(address) = from else { return };
+    fn handle_stranger(&mut self, now: Instant, from: Path) {
+        let Path::Udp(address) = from else { return };
         let known = self.peers.iter().find(|peer| peer.stock.is_none() && peer.known.contains(&address));
         if let Some(idx) = known.map(|peer| peer.idx) {
             self.initiate(now, idx);
@@ -505,6 +510,32 @@ impl Control {
             at = at.min(self.persist_at);
         }
         at
+    }
+
+    /// What the kernel should look like now.
+    pub fn plan(&self) -> Option<&HostPlan> {
+        self.plan.as_ref()
+    }
+
+    /// The network's own prefixes: pools and ULA.
+    pub fn inside(&self) -> Vec<Prefix> {
+        self.inside.clone()
+    }
+
+    /// What this node holds now.
+    pub fn held(&self) -> &[Prefix] {
+        &self.held
+    }
+
+    /// The address of a node in the network.
+    pub fn node_address_of(&self, router: &RouterId) -> Ipv6Addr {
+        self.ula.node_address(router)
+    }
+
+    /// The state could not be written: it is tried again soon.
+    pub fn handle_not_stored(&mut self, now: Instant) {
+        self.storing = None;
+        self.persist_soon(now, PERSIST_PAUSE);
     }
 
     /// This node's key.

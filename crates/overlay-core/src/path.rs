@@ -19,3 +19,10 @@ pub enum Path {
     /// Wrapped in a relay frame, inside the session with this neighbour.
     Through(PeerIdx),
 }
+
+impl Path {
+    /// Whether it leads to the other end without a neighbour: only such a path can carry others' relay frames.
+    pub const fn is_direct(self) -> bool {
+        !matches!(self, Path::Through(_))
+    }
+}

@@ -1,1 +1,35 @@
-//! placeholder
+//! Who holds which prefix. This crate never reads a clock, draws randomness or does I/O: a command and a time become
+//! events or a named refusal, and the same events always make the same registry.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod apply;
+mod command;
+mod decide;
+mod event;
+mod id;
+mod invitation;
+mod name;
+mod policy;
+mod pool;
+mod proposal;
+mod refusal;
+mod registry;
+mod view;
+
+pub use command::{Actor, Command, Join, NewInvitation, Replacement, Target};
+pub use event::{Cause, Event, Issue, Revocation, Revoked, V1, What};
+pub use id::{DelegationId, HolderId, InvitationId, RequestId};
+pub use invitation::{Digest, Invitation, Purpose, Secret};
+pub use name::{derived_name, valid_name};
+pub use policy::{Admission, Policy, Pool};
+pub use pool::{free_host, sparse};
+pub use proposal::{network_id, proposed_slot};
+pub use refusal::Refusal;
+pub use registry::{
+    Delegation, DelegationState, Denial, Holder, HolderState, KeyRecord, KeyState, Leaf, Registry, Request,
+    Reservation, Roles, Tenure,
+};
+pub use view::{
+    HistoryView, HolderView, InvitationView, KeyView, PoolView, PrefixView, RequestView, Standing,
+};

@@ -3,7 +3,7 @@
 use ln6_host::finding::Finding;
 use ln6_host::firewall::Firewall;
 use ln6_host::interface::InterfaceName;
-use ln6_host::kernel::Kernel;
+use ln6_host::kernel::{Kernel, TunShape};
 use ln6_host::lan::Lans;
 use ln6_host::monitor::{HostChange, Monitor};
 use ln6_host::netlink::Netlink;
@@ -31,7 +31,7 @@ impl HostTask {
     /// Starts it; must be called within a `LocalSet`.
     pub(crate) fn start(
         tun: InterfaceName,
-        mtu: u32,
+        shape: TunShape,
         clock: Clock,
         kernel: Netlink,
         protocol: u8,
@@ -40,7 +40,7 @@ impl HostTask {
         let (monitor, notices) = Monitor::start(tun.to_string(), protocol)?;
         let (plans, wanted) = watch::channel(None);
         let mut host = Host {
-            reconciler: Reconciler::new(kernel, tun.clone(), Some(mtu)),
+            reconciler: Reconciler::new(kernel, tun.clone(), Some(shape)),
             firewall: Firewall::new(tun),
             lans: Lans::new(move || clock.now()),
             news,
@@ -138,5 +138,5 @@ impl<C: ln6_host::lan::Clock> Host<C> {
 
 fn trouble(code: &'static str, message: String, hint: &str) -> Finding {
     tracing::warn!(code, message, "the host is not as it should be");
-    Finding::new(code, ln6_host::finding::Severity::Error, message, hint)
+    Finding { code, severity: ln6_host::finding::Severity::Error, message, hint: hint.to_owned() }
 }

@@ -467,6 +467,8 @@ impl Control {
                 self.pings.retain(|_, at| now.since(*at) < Duration::from_secs(30));
                 self.say(idx, Body::Probe { token, sent: now.as_micros() });
             }
+            Command::PutStock(peer) => self.put_stock(now, *peer),
+            Command::Addresses { of, addresses } => self.add_addresses(now, of, &addresses),
             Command::Leave => self.leave(now)?,
             Command::Shutdown => {
                 self.routing.shutdown(now);

@@ -1,6 +1,6 @@
 //! The vocabulary between control and its shell.
 
-use crate::control::config::NodeState;
+use crate::control::config::{NodeState, StockPeer};
 use crate::control::message::{Item, JoinReply, JoinRequest};
 use crate::forwarder::mail::{Packet, Update};
 use crate::host_plan::HostPlan;
@@ -45,6 +45,8 @@ pub enum Output {
         from: PublicKey,
         /// From which address, for limits.
         address: Option<SocketAddr>,
+        /// Whether it has a delegation and wants later dates only.
+        renew: bool,
         /// What is asked.
         request: JoinRequest,
     },
@@ -67,7 +69,6 @@ pub struct HostChange {
 }
 
 /// What the shell, the operator or the local broker tells control.
-#[derive(Debug)]
 pub enum Command {
     /// The broker's answer to a request.
     FromBroker {
@@ -89,6 +90,15 @@ pub enum Command {
         to: PublicKey,
         /// Returned in [`Notice::Pong`].
         token: u64,
+    },
+    /// Adds a stock WireGuard peer, or changes the one with this key.
+    PutStock(Box<StockPeer>),
+    /// More addresses at which a node may be.
+    Addresses {
+        /// Which node.
+        of: PublicKey,
+        /// Where it may be.
+        addresses: Vec<SocketAddr>,
     },
     /// Gives the delegation back to the broker.
     Leave,

@@ -7,7 +7,8 @@ use crate::control::output::{Notice, Output, To};
 use crate::control::peer::{Keys, Peer, Pending};
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::control::{Control, frame};
+use crate::control::Control;
+use crate::forwarder::frame;
 use crate::forwarder::keys::{ReceiveKey, SendKey, worker_of};
 use crate::forwarder::mail::{Packet, PeerKind, PeerTx, Update, Watch};
 use crate::{Path, PeerIdx};
@@ -110,7 +111,7 @@ impl Control {
             Path::Udp(to) => self.out(Output::Datagram { to, bytes }),
             Path::Through(via) => {
                 let Some(peer) = self.peers.get(idx) else { return };
-                let relay = frame::relay(peer.router, self.router, &bytes);
+                let Some(relay) = frame::relay_frame(peer.router, self.router, &bytes) else { return };
                 self.out(Output::Update(To::Worker(0), Update::Send(via, relay)));
             }
         }
@@ -241,6 +242,9 @@ impl Control {
     fn install_receive(&mut self, now: Instant, idx: PeerIdx, keys: &SessionKeys) {
         let Ok(aead) = keys.receive.aead(Suite::ChaCha20Poly1305) else { return };
         let worker = worker_of(keys.receive_index);
+        // The worker must know what kind of peer it is before the first packet opens.
+        self.peers.changed.insert(idx);
+        self.publish_peers();
         let key = Box::new(ReceiveKey::new(keys.receive_index, idx, aead, now + REJECT_AFTER_TIME));
         self.out(Output::Update(To::Worker(worker), Update::Receive(key)));
     }

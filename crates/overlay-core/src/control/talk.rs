@@ -1,13 +1,14 @@
 //! Peer messages: what is said, when it is repeated, and what is done with what others say.
 
-use crate::PeerIdx;
+use crate::{Path, PeerIdx};
 use crate::control::member::{JOIN_AGAIN, NOTHING_TO_ASK};
-use crate::control::message::{Body, Hello, Message, MessageError};
+use crate::control::message::{Body, Hello, JoinRequest, Message, MessageError};
 use crate::control::output::{Notice, Output};
 use crate::control::peer::Unacknowledged;
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::control::{Control, frame};
+use crate::control::Control;
+use crate::forwarder::frame;
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -51,7 +52,9 @@ impl Control {
             self.counters.messages_refused += 1;
             return;
         }
-        self.send_inner(idx, frame::message(&bytes));
+        if let Some(frame) = frame::message_frame(&bytes) {
+            self.send_inner(idx, frame);
+        }
     }
 
     /// Repeats what is due.
@@ -121,15 +124,8 @@ impl Control {
             }
             Body::Hello(hello) => self.handle_hello(now, idx, &hello),
             Body::Items(items) => self.handle_items(now, idx, items),
-            Body::Join(request) | Body::Renew(request) => {
-                let Some(peer) = self.peers.get(idx) else { return };
-                let address = match peer.path {
-                    Some(crate::Path::Udp(address)) => Some(address),
-                    _ => None,
-                };
-                let from = peer.key;
-                self.out(Output::ToBroker { from, address, request });
-            }
+            Body::Join(request) => self.handle_join(idx, false, request),
+            Body::Renew(request) => self.handle_join(idx, true, request),
             Body::JoinReply(reply) => self.handle_join_reply(now, idx, reply),
             Body::Leave(_) => {
                 if let Some(from) = self.peers.get(idx).map(|peer| peer.key) {
@@ -146,6 +142,17 @@ impl Control {
             other if kind == PeerKind::Node => self.handle_gossip(now, idx, &other),
             _ => self.counters.messages_refused += 1,
         }
+    }
+
+    /// A request for the broker on this machine.
+    fn handle_join(&mut self, idx: PeerIdx, renew: bool, request: JoinRequest) {
+        let Some(peer) = self.peers.get(idx) else { return };
+        let address = match peer.path {
+            Some(Path::Udp(address)) => Some(address),
+            _ => None,
+        };
+        let from = peer.key;
+        self.out(Output::ToBroker { from, address, renew, request });
     }
 
     /// Introduces this node; `ask` wants an introduction back.
@@ -172,8 +179,8 @@ impl Control {
 
     fn seen_of(&self, idx: PeerIdx) -> Option<SocketAddr> {
         match self.peers.get(idx)?.path? {
-            crate::Path::Udp(address) => Some(address),
-            crate::Path::Through(_) => None,
+            Path::Udp(address) => Some(address),
+            Path::Through(_) => None,
         }
     }
 

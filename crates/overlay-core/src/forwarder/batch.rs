@@ -104,6 +104,11 @@ pub struct TunWrite {
     pub parts: Range<u16>,
 }
 
+/// Trains a batch has room for without growing; likewise writes and their parts.
+pub(crate) const TRAINS: usize = 512;
+pub(crate) const WRITES: usize = 1024;
+const PARTS: usize = 4096;
+
 /// What one batch made. Cleared between batches, never freed.
 #[derive(Default, Debug)]
 pub struct Batch {
@@ -121,9 +126,9 @@ impl Batch {
     /// A batch whose vectors do not grow in ordinary use.
     pub fn with_capacity() -> Self {
         Batch {
-            trains: Vec::with_capacity(512),
-            writes: Vec::with_capacity(512),
-            parts: Vec::with_capacity(4096),
+            trains: Vec::with_capacity(TRAINS),
+            writes: Vec::with_capacity(WRITES),
+            parts: Vec::with_capacity(PARTS),
             events: Vec::with_capacity(256),
         }
     }

@@ -80,7 +80,7 @@ fn host(address: Ipv6Addr) -> Key {
 enum Sources {
     /// The usual case, without a table.
     One(Prefix, Target),
-    Many(PrefixMap<Key, Target>),
+    Many(Box<PrefixMap<Key, Target>>),
 }
 
 impl Sources {
@@ -253,7 +253,9 @@ fn close(open: &mut Vec<Entry>, table: &mut PrefixMap<Key, Sources>) {
     if let Some(Entry { dst, sources }) = open.pop() {
         let sources = match sources[..] {
             [(src, target)] => Sources::One(src, target),
-            _ => Sources::Many(sources.into_iter().map(|(src, target)| (key(src), target)).collect()),
+            _ => {
+                Sources::Many(Box::new(sources.into_iter().map(|(src, target)| (key(src), target)).collect()))
+            }
         };
         table.insert(key(dst), sources);
     }

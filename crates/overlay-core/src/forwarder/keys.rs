@@ -1,9 +1,10 @@
 //! Transport keys as the workers hold them.
 
 use crate::PeerIdx;
-use crate::forwarder::awaited::{Aead, ReplayWindow};
-use crate::forwarder::awaited::{REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES};
 use core::sync::atomic::Ordering::Relaxed;
+use ln6_crypto::replay::ReplayWindow;
+use ln6_crypto::seal::Aead;
+use ln6_crypto::timers::{REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES};
 use ln6_types::Instant;
 use portable_atomic::AtomicU64;
 
@@ -140,4 +141,41 @@ pub(crate) enum OpenFailure {
     Replay,
     /// It is not authentic.
     BadTag,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ln6_crypto::seal::Suite;
+
+    fn key() -> SendKey {
+        SendKey::new(1, Aead::new(Suite::ChaCha20Poly1305, &[1; 32]).expect("suite"), Instant::FAR_FUTURE)
+    }
+
+    #[test]
+    fn counters_are_given_out_once_and_stop_at_the_limit() {
+        let key = key();
+        assert_eq!(key.reserve(45), Some(0));
+        assert_eq!(key.reserve(1), Some(45));
+        key.skip_to(REJECT_AFTER_MESSAGES - 2);
+        assert_eq!(key.reserve(3), None);
+        assert_eq!(key.reserve(2), Some(REJECT_AFTER_MESSAGES - 2));
+        assert_eq!(key.reserve(1), None);
+        assert_eq!(key.sent(), REJECT_AFTER_MESSAGES);
+    }
+
+    #[test]
+    fn a_key_wears_once() {
+        let key = key();
+        assert!(!key.wears(0, 45));
+        assert!(key.wears(REKEY_AFTER_MESSAGES - 1, 1));
+        assert!(!key.wears(REKEY_AFTER_MESSAGES, 1));
+    }
+
+    #[test]
+    fn an_index_names_its_worker() {
+        for worker in 0..8 {
+            assert_eq!(worker_of(index_for(worker, 0xdead_beef)), worker);
+        }
+    }
 }

@@ -87,7 +87,7 @@ pub enum Event {
     Inner {
         /// Whose session it came in.
         peer: PeerIdx,
-        /// What the session says it is.
+        /// Without padding.
         packet: Packet,
     },
     /// Traffic waits for a session with this peer.
@@ -103,8 +103,8 @@ pub enum Event {
     },
     /// Edges that were armed have happened.
     Seen(PeerIdx, Watch),
-    /// The key with this receiver index nears its message limit.
-    Worn(u32),
+    /// The peer's sending key passed WireGuard's `REKEY_AFTER_MESSAGES`. Raised once for a key.
+    Worn(PeerIdx),
     /// A transport datagram with an index nobody owns, from an address (rate limited).
     Stranger {
         /// Where it came from.
@@ -129,4 +129,30 @@ pub enum Event {
     },
     /// A replaced table, for control to free.
     Retired(Arc<Fib>),
+}
+
+impl Event {
+    /// Whether a stranger can cause it at will. When the queue to control is nearly full the shell drops these, and only
+    /// these, so that strangers cannot keep known peers from control.
+    pub fn is_strangers(&self) -> bool {
+        matches!(
+            self,
+            Event::Handshake { .. } | Event::Stranger { .. } | Event::Elsewhere { from: Path::Udp(_), .. }
+        )
+    }
+}
+
+impl Update {
+    /// A copy for one more worker; `None` for what only one worker may have.
+    pub fn try_copy(&self) -> Option<Update> {
+        Some(match self {
+            Update::Fib(fib) => Update::Fib(fib.clone()),
+            Update::Peer(peer, tx) => Update::Peer(*peer, tx.clone()),
+            Update::Gone(peer) => Update::Gone(*peer),
+            Update::Forget(index) => Update::Forget(*index),
+            Update::Watch(peer, watch) => Update::Watch(*peer, *watch),
+            Update::Gate(gate) => Update::Gate(gate.clone()),
+            Update::Receive(_) | Update::Send(..) | Update::Datagram(..) => return None,
+        })
+    }
 }

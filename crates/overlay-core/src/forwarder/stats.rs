@@ -135,7 +135,7 @@ impl Default for Stats {
 
 impl Stats {
     /// Counts one dropped packet.
-    pub fn drop(&self, reason: DropReason) {
+    pub fn dropped(&self, reason: DropReason) {
         self.drops[reason as usize].fetch_add(1, Relaxed);
     }
 

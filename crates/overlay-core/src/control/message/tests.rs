@@ -33,6 +33,8 @@ fn every_message() -> Vec<Message> {
         seen_at: Some(v4),
         transit: true,
         wall: Some(UnixTime::from_secs(1_790_000_000)),
+        meta: true,
+        ask: false,
     };
     let sign = SigningKey::from_seed([3; 32]);
     let bodies = vec![

@@ -1,0 +1,107 @@
+//! The sockets under the sessions: one per worker on the same port, trains in and out, every offload with a way back.
+
+mod address;
+mod bind;
+mod control;
+mod error;
+mod receive;
+mod send;
+mod steer;
+
+pub use bind::{UdpOptions, UdpSet};
+pub use error::UdpError;
+
+use ln6_overlay_core::forwarder::batch::{Span, Train, UdpRead};
+use portable_atomic::{AtomicBool, AtomicU64, Ordering};
+use receive::ReceiveRing;
+use send::SendRing;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+/// What went wrong at one socket. Written by its worker, read by anyone.
+#[derive(Debug, Default)]
+pub struct UdpCounters {
+    /// Datagrams (or whole trains) that did not fit into their slot.
+    pub truncated: AtomicU64,
+    /// Datagrams whose sender or ancillary data could not be read.
+    pub malformed: AtomicU64,
+    /// Datagrams that the kernel dropped because its receive buffer was full (modulo 2^32).
+    pub overflowed: AtomicU64,
+    /// Receive calls that failed.
+    pub receive_errors: AtomicU64,
+    /// Messages dropped because the send buffer stayed full.
+    pub full: AtomicU64,
+    /// Messages without a route, or of an address family that this socket lacks.
+    pub unreachable: AtomicU64,
+    /// Messages that the kernel refused otherwise (a firewall, for example).
+    pub refused: AtomicU64,
+    /// Trains that were sent datagram by datagram because the kernel refused them whole.
+    pub resent: AtomicU64,
+    /// `UDP_SEGMENT` is in use.
+    pub segmentation: AtomicBool,
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A worker's socket. Made by [`Udp::bind`].
+#[derive(Debug)]
+pub struct Udp {
+    socket: OwnedFd,
+    local: SocketAddr,
+    receive: ReceiveRing,
+    send: SendRing,
+    counters: Arc<UdpCounters>,
+}
+
+impl Udp {
+    /// Its counters.
+    pub fn counters(&self) -> Arc<UdpCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// What it is bound to.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether trains leave by `UDP_SEGMENT`. Falls to `false` when the kernel or the device cannot.
+    pub fn segmentation(&self) -> bool {
+        self.send.segmentation
+    }
+
+    /// Allows `UDP_SEGMENT` (the next failure forbids it again), or forbids it.
+    pub fn set_segmentation(&mut self, on: bool) {
+        self.send.segmentation = on;
+        self.counters.segmentation.store(on, Ordering::Relaxed);
+    }
+
+    /// Reads what has arrived into `slots` of the arena and appends it to `out`; how many messages there were, also unusable
+    /// ones. Zero means that nothing waits.
+    ///
+    /// With `UDP_GRO` each slot takes one message, and must have room for 64 KB; without, slots are cut into 2 KB pieces
+    /// (at most 32 messages). Nothing that fails here is fatal: it is counted.
+    pub fn recv(&mut self, arena: &mut [u8], slots: &[Span], out: &mut Vec<UdpRead>) -> usize {
+        self.receive.recv(self.socket.as_raw_fd(), &self.counters, arena, slots, out)
+    }
+
+    /// Sends `trains`, in order, with as few system calls as the kernel allows. What cannot be sent is counted and dropped;
+    /// a full send buffer is waited for, some milliseconds at most.
+    pub fn send(&mut self, arena: &[u8], trains: &[Train]) {
+        self.send.send(self.socket.as_raw_fd(), &self.counters, arena, trains);
+    }
+}
+
+impl AsFd for Udp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Udp {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}

@@ -1,0 +1,33 @@
+//! The API: JSON over HTTP/1.1 on a Unix socket, for root and the daemon's own account to change, for its group to read.
+
+mod request;
+mod server;
+
+pub use request::{ApiRequest, Approve, Ask, Deny, Events, Invite, Leaf, Name, Parts, Replace};
+pub use server::{Access, bind, serve, serve_metrics};
+
+use crate::error::ApiError;
+use crate::schema::Schema;
+use std::future::Future;
+
+/// What answers the requests: the daemon.
+pub trait Service {
+    /// Carries one request out. Whoever asks was checked already.
+    fn call(&self, request: ApiRequest) -> impl Future<Output = Result<Reply, ApiError>>;
+}
+
+/// A good answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// A JSON document whose first key is its schema.
+    Json(String),
+    /// Plain text: the metrics.
+    Text(String),
+}
+
+impl Reply {
+    /// The JSON form of a response.
+    pub fn of(body: impl Schema) -> Self {
+        Reply::Json(body.to_json())
+    }
+}

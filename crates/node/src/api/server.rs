@@ -1,0 +1,274 @@
+//! The server: a few connections at a time, each with a time limit, each request with a size limit.
+
+use super::{ApiRequest, Reply, Service};
+use crate::error::{ApiError, CliError, Trouble};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+/// Largest request body, octets.
+const MOST: usize = 64 * 1024;
+/// Connections served at once; more wait in the kernel's queue.
+const CONNECTIONS: usize = 32;
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(5);
+/// How long a connection may last.
+const CONNECTION: Duration = Duration::from_secs(60);
+/// The path of a socket has at most so many octets (`sun_path` without its final zero).
+const SOCKET_PATH: usize = 107;
+
+/// Who may change things: root, and the account of the daemon. Everybody else who can open the socket may read.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    /// The daemon's account.
+    pub own: u32,
+}
+
+impl Access {
+    /// With this process' account.
+    pub fn of_this_process() -> Self {
+        Access { own: nix::unistd::Uid::effective().as_raw() }
+    }
+
+    /// Whether `uid` may ask for changes.
+    pub const fn may_change(self, uid: u32) -> bool {
+        uid == 0 || uid == self.own
+    }
+}
+
+/// Opens the socket, mode 0660. Call it with the lock held: what a dead daemon left there is removed.
+pub fn bind(path: &Path) -> Result<UnixListener, CliError> {
+    if path.as_os_str().len() > SOCKET_PATH {
+        let message = format!("{} is too long for the path of a socket", path.display());
+        return Err(CliError::new(Trouble::SocketPathTooLong, message));
+    }
+    if fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket()) {
+        fs::remove_file(path).map_err(|error| CliError::file("remove", path, &error))?;
+    }
+    let listener = UnixListener::bind(path).map_err(|error| CliError::file("listen on", path, &error))?;
+    fs::set_permissions(path, Permissions::from_mode(0o660))
+        .map_err(|error| CliError::file("protect", path, &error))?;
+    Ok(listener)
+}
+
+/// Serves the API for ever. Runs on one task; dropping it closes every connection.
+pub async fn serve<S: Service>(listener: UnixListener, access: Access, service: &S) {
+    let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
+    each(accept, |stream| async move {
+        let uid = peer(&stream);
+        let answer =
+            move |request| async move { Ok::<_, Infallible>(answer(request, uid, access, service).await) };
+        connection(stream, service_fn(answer)).await;
+    })
+    .await;
+}
+
+/// Serves `GET /metrics` for ever, to whoever can open a connection.
+pub async fn serve_metrics<S: Service>(listener: TcpListener, service: &S) {
+    let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
+    each(accept, |stream| async move {
+        let answer = move |request: Request<Incoming>| async move {
+            let result = match (request.method().as_str(), request.uri().path()) {
+                ("GET", "/metrics") => service.call(ApiRequest::Metrics).await,
+                (_, path) => {
+                    Err(CliError::new(Trouble::NotFound, format!("there is no {path}")).hint("GET /metrics"))
+                }
+            };
+            Ok::<_, Infallible>(response(result))
+        };
+        connection(stream, service_fn(answer)).await;
+    })
+    .await;
+}
+
+async fn each<T, A, F>(accept: impl Fn() -> A, handle: impl Fn(T) -> F)
+where
+    A: Future<Output = io::Result<T>>,
+    F: Future<Output = ()>,
+{
+    let mut open = FuturesUnordered::new();
+    loop {
+        let room = open.len() < CONNECTIONS;
+        tokio::select! {
+            Some(()) = open.next(), if !open.is_empty() => {}
+            accepted = accept(), if room => match accepted {
+                Ok(stream) => open.push(handle(stream)),
+                // Out of descriptors, or the client is gone: nothing to serve now.
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            },
+        }
+    }
+}
+
+async fn connection<I, S, B>(stream: I, service: S)
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST).keep_alive(true);
+    let served = http.serve_connection(TokioIo::new(stream), service);
+    // A client that breaks off or is too slow concerns only itself.
+    let _ = tokio::time::timeout(CONNECTION, served).await;
+}
+
+fn peer(stream: &UnixStream) -> Option<u32> {
+    stream.peer_cred().ok().map(|cred| cred.uid())
+}
+
+async fn answer<S: Service>(
+    request: Request<Incoming>,
+    uid: Option<u32>,
+    access: Access,
+    service: &S,
+) -> Response<Full<Bytes>> {
+    let read = async {
+        let (head, body) = request.into_parts();
+        let body = Limited::new(body, MOST).collect().await.map_err(|_| {
+            CliError::new(
+                Trouble::BadRequest,
+                format!("the request did not arrive whole, or has more than {MOST} octets"),
+            )
+        })?;
+        ApiRequest::from_http(head.method.as_str(), head.uri.path(), head.uri.query(), &body.to_bytes())
+    };
+    let slow = || Err(CliError::new(Trouble::NoAnswer, "the request did not arrive in time"));
+    let result = match tokio::time::timeout(HEAD, read).await.unwrap_or_else(|_| slow()) {
+        Ok(request) if request.changes() && !uid.is_some_and(|uid| access.may_change(uid)) => Err(denied()),
+        Ok(request) => service.call(request).await,
+        Err(error) => Err(error),
+    };
+    response(result)
+}
+
+fn denied() -> ApiError {
+    CliError::new(Trouble::NotPermitted, "only root and the daemon's own account may change something")
+        .hint("repeat the command with sudo")
+}
+
+fn response(result: Result<Reply, ApiError>) -> Response<Full<Bytes>> {
+    let (status, kind, mut text) = match result {
+        Ok(Reply::Json(text)) => (200, "application/json", text),
+        Ok(Reply::Text(text)) => (200, "text/plain; version=1.0.0; charset=utf-8", text),
+        Err(error) => (error.exit.status(), "application/json", error.to_json()),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let built = Response::builder()
+        .status(status)
+        .header("content-type", kind)
+        .header("ln6d-version", env!("CARGO_PKG_VERSION"))
+        .body(Full::new(Bytes::from(text)));
+    built.unwrap_or_else(|_| Response::new(Full::new(Bytes::new())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Client;
+    use crate::files::Layout;
+    use crate::files::atomic::tests::TestDir;
+    use crate::schema::{ActionReply, EventList, Schema as _};
+
+    struct Echo;
+
+    impl Service for Echo {
+        async fn call(&self, request: ApiRequest) -> Result<Reply, ApiError> {
+            match request {
+                ApiRequest::Events(events) => {
+                    Ok(Reply::of(EventList { events: Vec::new(), next: events.after }))
+                }
+                ApiRequest::Leave => {
+                    Ok(Reply::of(ActionReply { done: "left".into(), ..ActionReply::default() }))
+                }
+                ApiRequest::Metrics => Ok(Reply::Text("ln6d_build_info 1\n".into())),
+                _ => Err(CliError::new(Trouble::NotABroker, "this node is no broker")),
+            }
+        }
+    }
+
+    /// Runs `ask` in a thread of its own against a server in this one.
+    fn with_server<T: Send + 'static>(own: u32, ask: impl FnOnce(Client) -> T + Send + 'static) -> T {
+        let dir = TestDir::new();
+        let layout = Layout::under(dir.path());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        runtime.block_on(async {
+            let listener = bind(&layout.socket).expect("socket");
+            let client = Client::new(&layout);
+            let asked = tokio::task::spawn_blocking(move || ask(client));
+            tokio::select! {
+                () = serve(listener, Access { own }, &Echo) => unreachable!("serves for ever"),
+                result = asked => result.expect("asked"),
+            }
+        })
+    }
+
+    fn me() -> u32 {
+        nix::unistd::Uid::effective().as_raw()
+    }
+
+    #[test]
+    fn questions_are_answered_over_the_socket() {
+        let events = with_server(me(), |client| {
+            client.get::<EventList>(&ApiRequest::Events(super::super::Events { after: 9 }))
+        });
+        assert_eq!(events.expect("answer").next, 9);
+        let raw = with_server(me(), |client| client.raw(&ApiRequest::Leave)).expect("answer");
+        assert!(
+            raw.starts_with(&format!("{{\"schema\":\"{}\",\"done\":\"left\"", ActionReply::SCHEMA)),
+            "{raw}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_arrives_with_its_code_and_exit_status() {
+        let error = with_server(me(), |client| client.raw(&ApiRequest::Status)).expect_err("refused");
+        assert_eq!(error, CliError::new(Trouble::NotABroker, "this node is no broker"));
+    }
+
+    #[test]
+    fn only_root_and_the_daemons_account_may_change() {
+        let access = Access { own: 990 };
+        assert!(access.may_change(0) && access.may_change(990));
+        assert!(!access.may_change(1000));
+    }
+
+    #[test]
+    fn a_socket_left_by_a_dead_daemon_is_replaced_and_others_cannot_open_it() {
+        let dir = TestDir::new();
+        let path = dir.path().join("ln6d.sock");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        runtime.block_on(async {
+            drop(bind(&path).expect("first"));
+            let _again = bind(&path).expect("second");
+            assert_eq!(crate::files::layout::mode(&path), Some(0o660));
+            let long = dir.path().join("x".repeat(120));
+            assert_eq!(bind(&long).expect_err("too long").code, "socket_path_too_long");
+        });
+    }
+
+    #[test]
+    fn a_body_that_is_too_large_is_refused() {
+        let request = ApiRequest::Ping(super::super::Ask { to: "x".repeat(MOST + 1) });
+        let error = with_server(me(), move |client| client.raw(&request)).expect_err("refused");
+        assert_eq!(error.code, "bad_request");
+    }
+}

@@ -1,0 +1,359 @@
+//! The command line: what can be typed.
+
+use crate::duration::Span;
+use clap::{Args, Parser, Subcommand};
+use ln6_types::{Prefix, PublicKey, VerifyKey};
+use std::path::PathBuf;
+
+const EXITS: &str = "\
+Exit status: 0 done · 1 failed · 2 wrong usage or configuration · 3 no daemon answers · 4 not found
+             5 permission denied · 6 no answer · 7 conflict · 8 doctor or config check found errors";
+
+/// Public IPv6 for community mesh networks.
+#[derive(Parser, Debug)]
+#[command(name = "ln6d", version, disable_help_subcommand = false, after_help = EXITS)]
+pub struct Cli {
+    /// Keep configuration, state and API socket of this node under DIR
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Print JSON, with stable keys and codes
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Ask nothing
+    #[arg(long, short = 'y', global = true)]
+    pub yes: bool,
+    /// What to do; `status` if nothing is said
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Begin a network: this machine becomes its broker
+    #[command(
+        after_help = "Example: ln6d init --name altermundi --pool 2001:db8:4800::/40 --public vm.example.net"
+    )]
+    Init(Init),
+    /// Run the node in the foreground; logs go to standard error
+    #[command(after_help = "Example: ln6d --dir ./gateway run")]
+    Run,
+    /// Make an invitation link (on the broker)
+    #[command(after_help = "Example: ln6d invite --name quintana --size 56 --expires 7d --qr")]
+    Invite(Invite),
+    /// Join the network of an invitation link, then 'ln6d run'
+    #[command(after_help = "Example: ln6d join ln6://join/… --lan br-lan --size 56")]
+    Join(Join),
+    /// Give the delegation back and forget the network
+    #[command(after_help = "Example: ln6d leave --yes")]
+    Leave,
+    /// One screen: problems first, each with its next step
+    #[command(after_help = "Example: ln6d status --json")]
+    Status,
+    /// Everybody known: who is connected, and how
+    #[command(after_help = "Example: ln6d peers")]
+    Peers,
+    /// Sessions that are up, with paths and costs
+    #[command(after_help = "Example: ln6d sessions")]
+    Sessions,
+    /// Routes of the overlay, also those refused, with the reason
+    #[command(after_help = "Example: ln6d routes --json")]
+    Routes,
+    /// Who holds which prefix
+    #[command(after_help = "Example: ln6d prefixes")]
+    Prefixes,
+    /// Who waits to be let in (on the broker)
+    #[command(after_help = "Example: ln6d requests")]
+    Requests,
+    /// Certificates known here
+    #[command(after_help = "Example: ln6d certs")]
+    Certs,
+    /// Let a waiting node in (on the broker)
+    #[command(after_help = "Example: ln6d approve 3 --size 56")]
+    Approve(Approve),
+    /// Send a waiting node away (on the broker)
+    #[command(after_help = "Example: ln6d deny 3 --reason 'who are you?'")]
+    Deny(Deny),
+    /// Stop trusting a holder's keys, for ever (on the broker)
+    #[command(after_help = "Example: ln6d revoke quintana --reason stolen")]
+    Revoke(Holder),
+    /// Take a holder's rights away until 'resume' (on the broker)
+    #[command(after_help = "Example: ln6d suspend quintana --reason abuse")]
+    Suspend(Holder),
+    /// End a suspension (on the broker)
+    #[command(after_help = "Example: ln6d resume quintana")]
+    Resume(Holder),
+    /// Give a holder's prefix to a new node; prints an invitation for it (on the broker)
+    #[command(after_help = "Example: ln6d replace quintana")]
+    Replace(Replace),
+    /// Measure the way to a node
+    #[command(after_help = "Example: ln6d ping vm -c 4")]
+    Ping(Ping),
+    /// Look for what is in the way, on this machine
+    #[command(after_help = "Example: ln6d doctor")]
+    Doctor(Doctor),
+    /// What happened lately
+    #[command(after_help = "Example: ln6d events --follow")]
+    Events(Events),
+    /// Let a phone or laptop in with stock WireGuard; prints its configuration file
+    #[command(after_help = "Example: ln6d wireguard-config phone --qr")]
+    WireguardConfig(WireguardConfig),
+    /// Check the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// This node's public keys
+    #[command(subcommand)]
+    Key(Key),
+    /// Apply a changed configuration to the running node
+    #[command(after_help = "Example: ln6d reload")]
+    Reload,
+}
+
+/// `init`.
+#[derive(Args, Debug)]
+pub struct Init {
+    /// Name of this node: a-z, 0-9, '-' and '.'
+    #[arg(long)]
+    pub name: String,
+    /// A prefix that is routed to this machine, to be delegated (repeatable)
+    #[arg(long = "pool", value_name = "PREFIX", required = true)]
+    pub pools: Vec<Prefix>,
+    /// Where this machine can be reached from everywhere (repeatable)
+    #[arg(long = "public", value_name = "HOST[:PORT]", required = true)]
+    pub public: Vec<String>,
+    /// The interface towards the Internet; found by itself if not given
+    #[arg(long, value_name = "INTERFACE")]
+    pub uplink: Option<String>,
+    /// UDP port
+    #[arg(long, value_name = "PORT", default_value_t = crate::config::PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    pub listen: u16,
+    /// Do not offer this machine's way to the Internet
+    #[arg(long)]
+    pub no_exit: bool,
+}
+
+/// `invite`.
+#[derive(Args, Debug)]
+pub struct Invite {
+    /// The name its user gets
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The prefix length its user gets
+    #[arg(long, value_parser = clap::value_parser!(u8).range(16..=128))]
+    pub size: Option<u8>,
+    /// How long it works
+    #[arg(long, default_value = "7d", value_name = "SPAN")]
+    pub expires: Span,
+    /// Also as a QR code
+    #[arg(long)]
+    pub qr: bool,
+}
+
+/// `join`.
+#[derive(Args, Debug)]
+pub struct Join {
+    /// The link that 'ln6d invite' printed
+    pub link: String,
+    /// Name of this node; the machine's name if neither this nor the link says one
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Prefix length to ask for
+    #[arg(long, value_parser = clap::value_parser!(u8).range(16..=128))]
+    pub size: Option<u8>,
+    /// Network name of the mesh, for a prefix that its other gateways propose, too
+    #[arg(long)]
+    pub ssid: Option<String>,
+    /// An interface that gets a /64 of the delegation (repeatable)
+    #[arg(long = "lan", value_name = "INTERFACE")]
+    pub lans: Vec<String>,
+    /// How the administrators reach you
+    #[arg(long, value_name = "TEXT")]
+    pub contact: Option<String>,
+    /// UDP port
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub listen: Option<u16>,
+}
+
+/// `approve`.
+#[derive(Args, Debug)]
+pub struct Approve {
+    /// Number, name or key, as 'ln6d requests' shows it
+    pub request: String,
+    /// Exactly this prefix
+    #[arg(long)]
+    pub prefix: Option<Prefix>,
+    /// This length instead of the one asked for
+    #[arg(long, value_parser = clap::value_parser!(u8).range(16..=128), conflicts_with = "prefix")]
+    pub size: Option<u8>,
+    /// This name instead of the one asked for
+    #[arg(long)]
+    pub name: Option<String>,
+    /// As one more key of this holder
+    #[arg(long, conflicts_with_all = ["prefix", "size", "name"])]
+    pub holder: Option<String>,
+}
+
+/// `deny`.
+#[derive(Args, Debug)]
+pub struct Deny {
+    /// Number, name or key, as 'ln6d requests' shows it
+    pub request: String,
+    /// Told to the asker
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `revoke`, `suspend`, `resume`.
+#[derive(Args, Debug)]
+pub struct Holder {
+    /// The holder's name, as 'ln6d prefixes' shows it
+    pub name: String,
+    /// Kept in the journal
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `replace`.
+#[derive(Args, Debug)]
+pub struct Replace {
+    /// The holder's name, as 'ln6d prefixes' shows it
+    pub name: String,
+    /// The new node's key, if it is at hand ('ln6d key show' there)
+    #[arg(long, requires = "sign")]
+    pub key: Option<PublicKey>,
+    /// Its signing key
+    #[arg(long, requires = "key")]
+    pub sign: Option<VerifyKey>,
+    /// How long the invitation works
+    #[arg(long, default_value = "7d", value_name = "SPAN", conflicts_with = "key")]
+    pub expires: Span,
+    /// The invitation also as a QR code
+    #[arg(long, conflicts_with = "key")]
+    pub qr: bool,
+}
+
+/// `ping`.
+#[derive(Args, Debug)]
+pub struct Ping {
+    /// A name, an address, a prefix or a key
+    pub to: String,
+    /// How often
+    #[arg(short = 'c', long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Exit 8 for warnings, too
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `events`.
+#[derive(Args, Debug)]
+pub struct Events {
+    /// Go on printing what happens
+    #[arg(long, short = 'f')]
+    pub follow: bool,
+}
+
+/// `wireguard-config`.
+#[derive(Args, Debug)]
+pub struct WireguardConfig {
+    /// A name for the client
+    pub name: String,
+    /// Its prefix length: 128 for a single device
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u8).range(16..=128))]
+    pub size: u8,
+    /// With a pre-shared key
+    #[arg(long)]
+    pub psk: bool,
+    /// The client's public key; without it a key is made and printed once
+    #[arg(long, value_name = "KEY")]
+    pub public_key: Option<PublicKey>,
+    /// As a QR code for the WireGuard app
+    #[arg(long)]
+    pub qr: bool,
+}
+
+/// `config`.
+#[derive(Subcommand, Debug)]
+pub enum Config {
+    /// Check the file, and say what the running node would have to change
+    #[command(after_help = "Example: ln6d config check")]
+    Check,
+}
+
+/// `key`.
+#[derive(Subcommand, Debug)]
+pub enum Key {
+    /// Print this node's public keys and address
+    #[command(after_help = "Example: ln6d key show")]
+    Show,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_with_an_example() {
+        fn check(command: &clap::Command) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                assert!(sub.get_about().is_some(), "{}", sub.get_name());
+                let leaf = sub.get_subcommands().next().is_none();
+                let example =
+                    sub.get_after_help().is_some_and(|help| help.to_string().starts_with("Example: ln6d "));
+                assert!(!leaf || example, "{}", sub.get_name());
+                check(sub);
+            }
+        }
+        check(&Cli::command());
+        assert!(Cli::command().render_help().to_string().contains("8 doctor or config check found errors"));
+    }
+
+    #[test]
+    fn the_commands_of_the_design_are_understood() {
+        for line in [
+            "ln6d",
+            "ln6d init --name altermundi --pool 2001:db8:4800::/40 --public vm.example.net:6695 --uplink eth0",
+            "ln6d init --name a --pool 2001:db8::/40 --pool 2001:db9::/40 --public a --public b --listen 7000 --no-exit",
+            "ln6d --dir S run",
+            "ln6d invite --name quintana --size 56 --expires 7d --qr",
+            "ln6d --dir G join ln6://join/x --name q --size 56 --ssid q.org --lan br-lan --lan eth1 --contact x --listen 1",
+            "ln6d peers --json",
+            "ln6d approve 3 --prefix 2001:db8::/48",
+            "ln6d deny 3 --reason no",
+            "ln6d revoke quintana --yes",
+            "ln6d replace quintana --expires 2w",
+            "ln6d ping vm -c 2",
+            "ln6d wireguard-config phone --size 128 --psk --qr",
+            "ln6d config check",
+            "ln6d key show",
+        ] {
+            assert!(read(line).is_ok(), "{line}: {:?}", read(line).err());
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_our_words() {
+        let said = |line: &str| read(line).expect_err("refused").to_string();
+        let pool = said("ln6d init --name a --pool 2001:db8::1/40 --public vm");
+        assert!(pool.contains("did you mean 2001:db8::/40?"), "{pool}");
+        assert!(said("ln6d invite --expires 7").contains("such as 30m, 12h, 7d or 2w"));
+        assert!(said("ln6d invite --size 129").contains("16..=128"));
+        assert!(said("ln6d peer").contains("peers"));
+        assert!(read("ln6d init --name a --public vm").is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! From the command line to what it asks for: files of this machine, or a question to the daemon.
+
+mod ask;
+mod check;
+mod init;
+mod invitation;
+mod join;
+mod leave;
+mod output;
+mod watch;
+mod wireguard;
+
+use crate::cli::{self, Cli, Command};
+use crate::config::Config;
+use crate::error::{CliError, Exit, Trouble};
+use crate::files::Layout;
+use crate::{daemon, logging};
+use clap::Parser as _;
+use output::Output;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The whole program: reads the command line, does it, and returns the exit status.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&args, &error),
+    };
+    let output = Output::new(cli.json, cli.yes);
+    let layout = Layout::of(cli.dir.as_deref());
+    match dispatch(cli.command.unwrap_or(Command::Status), &layout, &output) {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.exit as u8)
+        }
+    }
+}
+
+fn usage(args: &[OsString], error: &clap::Error) -> ExitCode {
+    let json = args.iter().any(|arg| arg == "--json");
+    if json && error.use_stderr() {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Output::new(true, false).error(&CliError {
+            code: "usage".into(),
+            message,
+            hint: Some("see 'ln6d help'".into()),
+            exit: Exit::Usage,
+        });
+    } else {
+        // Nothing can be done if the terminal is gone.
+        let _ = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Ok } as u8)
+}
+
+fn dispatch(command: Command, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
+    match command {
+        Command::Init(init) => init::run(&init, layout, output),
+        Command::Join(join) => join::run(&join, layout, output),
+        Command::Leave => leave::run(layout, output),
+        Command::Run => run(layout),
+        Command::Invite(invite) => invitation::invite(invite, layout, output),
+        Command::Replace(replace) => invitation::replace(replace, layout, output),
+        Command::Ping(ping) => watch::ping(&ping, layout, output),
+        Command::Events(events) => watch::events(&events, layout, output),
+        Command::Doctor(doctor) => check::doctor(&doctor, layout, output),
+        Command::Config(cli::Config::Check) => check::config(layout, output),
+        Command::Key(cli::Key::Show) => check::key(layout, output),
+        Command::WireguardConfig(leaf) => wireguard::run(&leaf, layout, output),
+        other => ask::run(other, layout, output),
+    }
+}
+
+fn run(layout: &Layout) -> Result<Exit, CliError> {
+    let config = Config::load(layout)?;
+    if config.network.is_none() {
+        let join = format!("'{} join LINK' with an invitation from the broker's operator", layout.command);
+        return Err(CliError::new(Trouble::NoConfig, "this node belongs to no network yet").hint(join));
+    }
+    let log = logging::start(config.node.log)?;
+    daemon::run(layout, config, &log).map(|()| Exit::Ok)
+}
+
+/// The problems that `init` and `join` mention: what is surely wrong on this machine now.
+fn look_around(layout: &Layout) -> Vec<crate::schema::Problem> {
+    let ours =
+        ["forwarding_off", "clock_unset", "no_tun_device", "interface_missing", "no_nftables", "port_in_use"];
+    let report = crate::doctor::judge(&crate::doctor::gather(layout));
+    report.findings.into_iter().filter(|finding| ours.contains(&finding.code.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! `ln6d join LINK`: writes this node's identity and configuration, so that `run` asks the broker for a prefix.
+
+use super::check::describe;
+use super::init::interface;
+use super::look_around;
+use super::output::Output;
+use crate::cli::Join;
+use crate::config::{Config, Endpoint, KnownBroker, Lan, Network, NodeName, PORT, Secret, render};
+use crate::doctor::CLOCK_FLOOR;
+use crate::error::{CliError, Exit, Trouble};
+use crate::files::identity::Identity;
+use crate::files::{Layout, atomic};
+use crate::schema::{SetupReply, Time};
+use ln6_crypto::{Link, LinkError};
+use std::os::unix::net::UnixStream;
+
+pub(super) fn run(join: &Join, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
+    let link = read_link(&join.link, Time::now())?;
+    let old = Config::load_file(&layout.config)?;
+    let updated = old.is_some();
+    let config = merge(old, join, &link, layout)?;
+    layout.create()?;
+    let (identity, made) = own_identity(layout)?;
+    atomic::replace(&layout.config, render(&config).as_bytes())?;
+    layout.hand_over(&layout.config)?;
+    let mut files = vec![layout.config.display().to_string()];
+    if made {
+        files.insert(0, layout.identity.display().to_string());
+    }
+    let key = describe(&identity, Some(link.network));
+    let running = UnixStream::connect(&layout.socket).is_ok();
+    output.show(SetupReply {
+        done: if updated { "updated" } else { "joined" }.into(),
+        name: config.node.name.to_string(),
+        key: Some(key.key),
+        network: key.network,
+        address: key.address,
+        pools: Vec::new(),
+        files,
+        root_key: None,
+        problems: look_around(layout),
+        next: if running { "restart the daemon".into() } else { format!("{} run", layout.command) },
+    });
+    Ok(Exit::Ok)
+}
+
+/// Reads a link; with a clock that can be trusted, one that has expired is refused before anything is written.
+pub(super) fn read_link(text: &str, now: Time) -> Result<Link, CliError> {
+    let link: Link = text.parse().map_err(|error: LinkError| {
+        let trouble = match &error {
+            LinkError::NotALink => Trouble::LinkForeign,
+            LinkError::Truncated => Trouble::LinkTruncated,
+            LinkError::Version(_) => Trouble::LinkVersion,
+            LinkError::Mangled | LinkError::Invalid(_) => Trouble::LinkMangled,
+        };
+        CliError::new(trouble, error.to_string())
+    })?;
+    if now >= CLOCK_FLOOR && link.expired(now.0) {
+        let message = format!("this invitation expired on {}", Time(link.expires));
+        return Err(CliError::new(Trouble::LinkExpired, message));
+    }
+    Ok(link)
+}
+
+/// The configuration that comes of the old one, the link and the options; options win over the link.
+pub(super) fn merge(
+    old: Option<Config>,
+    join: &Join,
+    link: &Link,
+    layout: &Layout,
+) -> Result<Config, CliError> {
+    if let Some(other) = old.as_ref().and_then(|config| config.network.as_ref())
+        && other.fingerprint != link.network
+    {
+        let message = format!("this node is a member of another network ({})", other.fingerprint);
+        let hint = format!(
+            "leave that network first ('{} leave'), or run a second node with its own --dir",
+            layout.command
+        );
+        return Err(CliError::new(Trouble::AlreadyMember, message).hint(hint));
+    }
+    if old.as_ref().is_some_and(|config| config.broker.is_some()) {
+        return Err(CliError::new(Trouble::AlreadyMember, "this node is the broker of this network itself")
+            .hint("type 'join' on another machine, or give this node its own --dir"));
+    }
+    let chosen = chosen_name(join, link)?;
+    let mut config = match (old, chosen) {
+        (Some(mut config), chosen) => {
+            config.node.name = chosen.unwrap_or(config.node.name);
+            config
+        }
+        (None, chosen) => Config::new(chosen.unwrap_or_else(machine_name)),
+    };
+    config.network = Some(Network { fingerprint: link.network, brokers: vec![known_broker(link)?] });
+    config.node.listen = join.listen.unwrap_or(config.node.listen);
+    let wish = &mut config.join;
+    wish.size = join.size.or(link.size).or(wish.size);
+    wish.ssid = text(join.ssid.as_deref(), 64, "--ssid")?.or(wish.ssid.take());
+    wish.contact = text(join.contact.as_deref(), 128, "--contact")?.or(wish.contact.take());
+    wish.secret = link.secret.map(Secret::new).or(wish.secret.take());
+    for name in &join.lans {
+        let interface = interface(name)?;
+        if interface == config.node.interface {
+            return Err(CliError::new(
+                Trouble::InterfaceTaken,
+                format!("{interface} is the node's own interface"),
+            ));
+        }
+        if !config.lans.iter().any(|lan| lan.interface == interface) {
+            config.lans.push(Lan { interface, subnet: None, resolvers: Vec::new() });
+        }
+    }
+    Ok(config)
+}
+
+fn chosen_name(join: &Join, link: &Link) -> Result<Option<NodeName>, CliError> {
+    let Some(text) = join.name.as_ref().or(link.name.as_ref()) else { return Ok(None) };
+    NodeName::new(text).map(Some).ok_or_else(|| {
+        let near = NodeName::near(text);
+        CliError::new(Trouble::NameInvalid, format!("'{text}' is not a name; '{near}' would be one"))
+    })
+}
+
+fn machine_name() -> NodeName {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    NodeName::near(text.trim())
+}
+
+fn known_broker(link: &Link) -> Result<KnownBroker, CliError> {
+    let read = |text: &String| {
+        Endpoint::parse(text, PORT).ok_or_else(|| {
+            CliError::new(
+                Trouble::LinkMangled,
+                format!("the invitation names '{text}', which is not host:port"),
+            )
+        })
+    };
+    Ok(KnownBroker {
+        key: link.broker,
+        endpoints: link.endpoints.iter().map(read).collect::<Result<_, _>>()?,
+    })
+}
+
+fn text(value: Option<&str>, most: usize, option: &str) -> Result<Option<String>, CliError> {
+    match value {
+        Some(text) if text.is_empty() || text.len() > most || text.chars().any(char::is_control) => {
+            Err(CliError::new(Trouble::BadRequest, format!("{option} is one line of 1 to {most} octets"))
+                .hint("shorten it"))
+        }
+        other => Ok(other.map(str::to_owned)),
+    }
+}
+
+/// The identity there is, or a new one.
+fn own_identity(layout: &Layout) -> Result<(Identity, bool), CliError> {
+    if layout.identity.exists() {
+        return Identity::load(&layout.identity).map(|identity| (identity, false));
+    }
+    let identity = Identity::generate()?;
+    identity.create(&layout.identity)?;
+    layout.hand_over(&layout.identity)?;
+    Ok((identity, true))
+}

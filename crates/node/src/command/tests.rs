@@ -1,0 +1,197 @@
+use super::init;
+use super::join::{merge, read_link};
+use super::*;
+use crate::config::{Endpoint, PORT};
+use crate::files::atomic::tests::TestDir;
+use crate::files::identity::Identity;
+use crate::files::{certificate, root, state};
+use crate::schema::Time;
+use ln6_crypto::{Certificate, Link, Signed, fingerprint};
+use ln6_types::{Fingerprint, PublicKey, UnixTime};
+use std::path::Path;
+
+const NOW: Time = Time::from_secs(1_790_000_000);
+
+fn call(dir: &Path, line: &str) -> Result<Exit, CliError> {
+    let words = line.split_whitespace().map(str::to_owned);
+    let all = ["ln6d".to_owned(), "--json".to_owned()].into_iter().chain(words);
+    let cli = Cli::try_parse_from(all).expect("usage");
+    dispatch(cli.command.expect("command"), &Layout::under(dir), &Output::silent(cli.yes))
+}
+
+fn refused(dir: &Path, line: &str) -> String {
+    call(dir, line).expect_err("refused").code.into_owned()
+}
+
+fn link() -> Link {
+    Link {
+        network: Fingerprint([9; 32]),
+        broker: PublicKey([4; 32]),
+        endpoints: vec!["vm.example.net:6695".into(), "[2001:db8::1]:443".into()],
+        secret: Some([0xab; 16]),
+        name: Some("quintana".into()),
+        size: Some(56),
+        expires: UnixTime::from_secs(4_000_000_000),
+    }
+}
+
+const INIT: &str =
+    "init --name altermundi --pool 2001:db8:4800::/40 --public vm.example.net --uplink eth0 --listen 7000";
+
+#[test]
+fn init_makes_a_broker_that_its_own_root_has_certified() {
+    let dir = TestDir::new();
+    call(dir.path(), INIT).expect("initialised");
+    let layout = Layout::under(dir.path());
+    let config = Config::load(&layout).expect("valid");
+    let identity = Identity::load(&layout.identity).expect("private");
+    let root = root::load(&layout.root_key).expect("root");
+    let network = config.network.expect("network");
+    assert_eq!(network.fingerprint, fingerprint(&root.verify_key()));
+    assert_eq!(network.brokers[0].key, identity.secret.public());
+    assert_eq!(
+        network.brokers[0].endpoints,
+        [Endpoint::parse("vm.example.net:7000", PORT).expect("endpoint")]
+    );
+    let broker = certificate::load(&layout.certificate, &network.fingerprint).expect("valid").expect("there");
+    assert_eq!(broker.sign, identity.signing.verify_key());
+    assert_eq!(broker.delegate, ["2001:db8:4800::/40".parse().expect("prefix")]);
+    assert!(broker.roles.broker && broker.roles.exit && broker.grantable.exit && !broker.grantable.broker);
+    let kept = state::load(&layout.state).expect("state").state.items;
+    assert_eq!(Signed::<Certificate>::decode(&kept[0].0).expect("item").value(), broker.value());
+    assert_eq!(
+        certificate::load(&layout.certificate, &Fingerprint([1; 32])).expect_err("other").code,
+        "key_file_damaged"
+    );
+}
+
+#[test]
+fn init_never_overwrites_and_refuses_what_cannot_be_a_pool() {
+    let dir = TestDir::new();
+    assert_eq!(refused(dir.path(), "init --name a --pool fe80::/64 --public vm"), "prefix_invalid");
+    assert_eq!(
+        refused(dir.path(), "init --name a --pool 2001:db8::/40 --pool 2001:db8:1::/48 --public vm"),
+        "prefix_invalid"
+    );
+    assert_eq!(refused(dir.path(), "init --name A! --pool 2001:db8::/40 --public vm"), "name_invalid");
+    assert_eq!(refused(dir.path(), "init --name a --pool 2001:db8::/40 --public vm:0"), "config_invalid");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("list").count(), 0, "nothing was written");
+    call(dir.path(), INIT).expect("initialised");
+    let key = std::fs::read(dir.path().join("identity.key")).expect("key");
+    assert_eq!(refused(dir.path(), INIT), "already_exists");
+    assert_eq!(std::fs::read(dir.path().join("identity.key")).expect("key"), key);
+    assert_eq!(refused(dir.path(), &format!("join {}", link())), "already_member");
+}
+
+#[test]
+fn join_writes_what_the_link_and_the_options_say() {
+    let dir = TestDir::new();
+    let line = format!("join {} --ssid quintanalibre.org.ar --lan br-lan --contact ana@example.net", link());
+    call(dir.path(), &line).expect("joined");
+    let layout = Layout::under(dir.path());
+    let config = Config::load(&layout).expect("valid");
+    assert_eq!(config.node.name.as_str(), "quintana");
+    assert_eq!((config.join.size, config.join.ssid.as_deref()), (Some(56), Some("quintanalibre.org.ar")));
+    assert_eq!(config.join.secret.expect("secret").expose(), &[0xab; 16]);
+    assert_eq!(config.lans[0].interface.as_str(), "br-lan");
+    assert_eq!(config.network.expect("network").brokers[0].endpoints.len(), 2);
+    assert_eq!(crate::files::layout::mode(&layout.config), Some(0o600));
+}
+
+#[test]
+fn joining_again_updates_and_another_network_is_refused() {
+    let dir = TestDir::new();
+    call(dir.path(), &format!("join {} --lan br-lan", link())).expect("joined");
+    let layout = Layout::under(dir.path());
+    let key = Identity::load(&layout.identity).expect("identity").secret.public();
+    let fresh = Link { secret: Some([7; 16]), name: None, size: None, ..link() };
+    call(dir.path(), &format!("join {fresh} --lan br-lan --lan eth1")).expect("updated");
+    let config = Config::load(&layout).expect("valid");
+    assert_eq!(config.node.name.as_str(), "quintana");
+    assert_eq!((config.join.size, config.lans.len()), (Some(56), 2));
+    assert_eq!(config.join.secret.expect("secret").expose(), &[7; 16]);
+    assert_eq!(Identity::load(&layout.identity).expect("identity").secret.public(), key);
+    let foreign = Link { network: Fingerprint([1; 32]), ..link() };
+    assert_eq!(refused(dir.path(), &format!("join {foreign}")), "already_member");
+}
+
+#[test]
+fn links_that_cannot_be_used_say_why() {
+    let text = link().to_string();
+    let code = |text: &str, now| read_link(text, now).expect_err("refused").code.into_owned();
+    assert_eq!(code(&text[..text.len() - 9], NOW), "link_truncated");
+    let other = if &text[24..25] == "A" { "B" } else { "A" };
+    assert_eq!(code(&format!("{}{other}{}", &text[..24], &text[25..]), NOW), "link_mangled");
+    assert_eq!(code("https://example.net", NOW), "link_foreign");
+    let old = Link { expires: UnixTime::from_secs(1_789_999_999), ..link() }.to_string();
+    let error = read_link(&old, NOW).expect_err("expired");
+    assert_eq!(
+        (error.code.as_ref(), error.message.as_str()),
+        ("link_expired", "this invitation expired on 2026-09-21T14:13:19Z")
+    );
+    assert!(read_link(&old, Time::from_secs(3600)).is_ok(), "a clock that was never set judges nothing");
+}
+
+#[test]
+fn the_nodes_own_interface_and_odd_texts_are_refused() {
+    let layout = Layout::under(Path::new("/nonexistent"));
+    let join = |line: &str| match Cli::try_parse_from(format!("ln6d join x {line}").split(' '))
+        .expect("usage")
+        .command
+    {
+        Some(Command::Join(join)) => join,
+        _ => panic!("join"),
+    };
+    let code =
+        |line: &str| merge(None, &join(line), &link(), &layout).expect_err("refused").code.into_owned();
+    assert_eq!(code("--lan ln6"), "interface_taken");
+    assert_eq!(code("--lan much-too-long-name"), "interface_missing");
+    assert_eq!(code("--ssid "), "bad_request");
+    assert_eq!(code("--name A!"), "name_invalid");
+}
+
+#[test]
+fn without_a_node_or_a_daemon_the_next_step_is_named() {
+    let dir = TestDir::new();
+    assert_eq!(refused(dir.path(), "status"), "no_config");
+    assert_eq!(refused(dir.path(), "run"), "no_config");
+    assert_eq!(refused(dir.path(), "key show"), "no_identity");
+    call(dir.path(), INIT).expect("initialised");
+    call(dir.path(), "key show").expect("shown");
+    call(dir.path(), "config check").expect("valid");
+    for line in [
+        "status",
+        "peers",
+        "invite",
+        "requests",
+        "approve 1",
+        "ping vm",
+        "events",
+        "wireguard-config phone",
+        "reload",
+    ] {
+        assert_eq!(refused(dir.path(), line), "daemon_unreachable", "{line}");
+    }
+    assert_eq!(refused(dir.path(), "revoke quintana"), "confirmation_needed");
+    assert_eq!(refused(dir.path(), "revoke quintana --yes"), "daemon_unreachable");
+}
+
+#[test]
+fn config_check_ends_with_8_and_doctor_too() {
+    let dir = TestDir::new();
+    std::fs::write(dir.path().join("ln6d.toml"), "[node]\nname = \"a\"\nlisen = 1\n").expect("write");
+    let error = call(dir.path(), "config check").expect_err("unknown key");
+    assert_eq!((error.code.as_ref(), error.exit), ("config_unknown_key", Exit::Findings));
+    assert_eq!(call(dir.path(), "doctor"), Ok(Exit::Findings));
+}
+
+#[test]
+fn init_options_reach_the_configuration() {
+    let line = "ln6d init --name a --pool 2001:db8::/40 --public vm --public [2001:db8::1]:443 --no-exit";
+    let Some(Command::Init(options)) = Cli::try_parse_from(line.split(' ')).expect("usage").command else {
+        panic!("init")
+    };
+    let config = init::configure(&options).expect("valid");
+    assert!(!config.exit && config.broker.expect("broker").uplink.is_none());
+    assert_eq!(config.node.public.len(), 2);
+}

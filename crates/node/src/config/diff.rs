@@ -1,0 +1,42 @@
+//! What a new configuration changes, and what of it needs a restart.
+
+use super::Config;
+use serde::{Deserialize, Serialize};
+
+/// One setting that differs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Change {
+    /// Which: `node.mtu`, `firewall`, `wireguard.phone`.
+    pub what: String,
+    /// Whether it is applied only at the next start.
+    pub needs_restart: bool,
+}
+
+/// Every setting in which `new` differs from `old`, in the order of the file.
+pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut note = |what: &str, differs: bool, needs_restart: bool| {
+        if differs {
+            changes.push(Change { what: what.to_owned(), needs_restart });
+        }
+    };
+    let (a, b) = (&old.node, &new.node);
+    note("node.name", a.name != b.name, true);
+    note("node.listen", a.listen != b.listen, true);
+    note("node.interface", a.interface != b.interface, true);
+    note("node.mtu", a.mtu != b.mtu, true);
+    note("node.workers", a.workers != b.workers, true);
+    note("node.transit", a.transit != b.transit, true);
+    note("node.public", a.public != b.public, true);
+    note("node.log", a.log != b.log, false);
+    note("node.offload", a.offload != b.offload, true);
+    note("network", old.network != new.network, true);
+    note("join", old.join != new.join, true);
+    note("lan", old.lans != new.lans, true);
+    note("firewall", old.firewall != new.firewall, true);
+    note("broker", old.broker != new.broker, true);
+    note("exit.enabled", old.exit != new.exit, true);
+    note("wireguard", old.wireguard != new.wireguard, true);
+    note("metrics.listen", old.metrics != new.metrics, true);
+    changes
+}

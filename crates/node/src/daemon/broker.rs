@@ -1,0 +1,279 @@
+//! The broker's desk behind the node: peers' requests go in, certificates and answers come out.
+
+use crate::config;
+use crate::daemon::setup::BrokerParts;
+use crate::error::{CliError, Trouble};
+use ln6_broker::{Desk, DeskHandle, Issuer, JoinAnswer, Refused, Statements, Store, StoreError, Thread};
+use ln6_overlay_core::control::Command as ControlCommand;
+use ln6_overlay_core::control::message::{Item, ItemKind, JoinReply, JoinRequest};
+use ln6_registry::{Actor, Admission, Command, Join, Policy, Pool, Secret};
+use ln6_types::{Fingerprint, Instant, PublicKey, UnixTime};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A waiting node asks again after so many seconds; an approval reaches it sooner, by gossip.
+const ASK_AGAIN: u32 = 20;
+/// A refused one asks again after so many seconds.
+const REFUSED_AGAIN: u32 = 300;
+/// Octets of certificates in one answer, so that it fits a peer message.
+const CHAIN: usize = 1000;
+
+/// What the desk says.
+pub(crate) enum Answer {
+    /// To a request of this key.
+    Join(PublicKey, JoinAnswer),
+    /// To the farewell of this key.
+    Left(PublicKey, Result<(), Refused>),
+    /// Newly signed statements.
+    Spread(Statements),
+}
+
+/// The desk and the way back from it.
+pub(crate) struct Broker {
+    desk: Option<DeskHandle>,
+    thread: Option<Thread>,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    back: mpsc::UnboundedSender<Answer>,
+    expire_at: Instant,
+    /// What a link carries.
+    pub(crate) link: BrokerParts,
+}
+
+/// How often the registry looks what time has brought about.
+const EXPIRE: Duration = Duration::from_secs(60);
+
+impl Broker {
+    /// Opens the registry and starts its thread.
+    pub(crate) fn start(
+        parts: BrokerParts,
+        config: &config::Broker,
+        wall: UnixTime,
+    ) -> Result<Self, CliError> {
+        let (store, registry) = Store::open(&parts.database).map_err(|error| store_trouble(&error))?;
+        let issuer = Issuer::new(parts.signing.clone(), parts.certificate.clone(), Vec::new())
+            .map_err(|error| CliError::new(Trouble::KeyFileDamaged, error.to_string()))?;
+        let (back, answers) = mpsc::unbounded_channel();
+        let spread = back.clone();
+        let entropy = Box::new(|| {
+            ln6_host::entropy::bytes::<32>().unwrap_or_else(|error| {
+                // A broker without randomness must not make secrets.
+                tracing::error!(%error, "no randomness");
+                std::process::abort()
+            })
+        });
+        let (desk, thread) = Desk::start(
+            store,
+            registry,
+            issuer,
+            entropy,
+            // The loop may be over already.
+            Box::new(move |statements| drop(spread.send(Answer::Spread(statements)))),
+        )
+        .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
+        let broker = Broker {
+            desk: Some(desk),
+            thread: Some(thread),
+            answers,
+            back,
+            expire_at: Instant::ZERO,
+            link: parts,
+        };
+        broker.configure(config, wall);
+        broker.spread_all(wall);
+        Ok(broker)
+    }
+
+    pub(crate) fn desk(&self) -> &DeskHandle {
+        self.desk.as_ref().expect("the desk is there until drop")
+    }
+
+    /// Pools and policy as the configuration says.
+    fn configure(&self, config: &config::Broker, wall: UnixTime) {
+        for pool in &config.pools {
+            self.order(wall, Command::SetPool(to_pool(pool)));
+        }
+        let days = |days: u16| u64::from(days) * 86_400;
+        let policy =
+            Policy { validity: days(config.validity_days), grace: days(config.grace_days), ..Policy::default() };
+        self.order(wall, Command::SetPolicy(policy));
+    }
+
+    fn order(&self, wall: UnixTime, command: Command) {
+        let what = format!("{command:?}");
+        self.desk().command(
+            wall,
+            Actor::Operator,
+            command,
+            Box::new(move |answer| {
+                if let Err(refused) = answer {
+                    tracing::warn!(code = refused.code, text = refused.text, what, "the registry refuses the configuration");
+                }
+            }),
+        );
+    }
+
+    /// Everything in force goes to the node, which may have lost its state.
+    fn spread_all(&self, wall: UnixTime) {
+        let back = self.back.clone();
+        self.desk().statements(
+            wall,
+            Box::new(move |answer| {
+                if let Ok(statements) = answer {
+                    drop(back.send(Answer::Spread(statements)));
+                }
+            }),
+        );
+    }
+
+    /// The next answer.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            // We hold a sender ourselves.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A peer asks to join or to renew.
+    pub(crate) fn ask(&self, wall: UnixTime, network: &Fingerprint, from: PublicKey, renew: bool, request: JoinRequest) {
+        let back = self.back.clone();
+        let reply = Box::new(move |answer| drop(back.send(Answer::Join(from, answer))));
+        if request.network != *network || !request.proves(&from) {
+            let text = "the request is not signed by the key that makes it".to_owned();
+            return reply(JoinAnswer::Refused(Refused { code: "proof_invalid".into(), text, hint: String::new() }));
+        }
+        if renew {
+            return self.desk().renew(wall, from, reply);
+        }
+        let join = Join {
+            key: from,
+            sign: request.sign,
+            name: (!request.name.is_empty()).then_some(request.name),
+            size: (request.size > 0).then_some(request.size),
+            ssid: request.ssid,
+            secret: request.secret.map(Secret),
+            contact: request.contact,
+        };
+        self.desk().join(wall, join, reply);
+    }
+
+    /// A peer gives its delegation back.
+    pub(crate) fn leave(&self, wall: UnixTime, from: PublicKey) {
+        let back = self.back.clone();
+        self.desk().command(
+            wall,
+            Actor::Node(from),
+            Command::Leave { key: from },
+            Box::new(move |answer| drop(back.send(Answer::Left(from, answer.map(|_| ()))))),
+        );
+    }
+
+    /// Lets time pass in the registry, once a minute.
+    pub(crate) fn tick(&mut self, now: Instant, wall: UnixTime) {
+        if now >= self.expire_at {
+            self.expire_at = now + EXPIRE;
+            self.desk().command(wall, Actor::Clock, Command::Expire, Box::new(|_| {}));
+        }
+    }
+}
+
+impl Drop for Broker {
+    /// What was asked is written and answered before the process ends.
+    fn drop(&mut self) {
+        self.desk = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn to_pool(pool: &config::Pool) -> Pool {
+    let admission = match pool.admission {
+        config::Admission::Invitation => Admission::Invitation,
+        config::Admission::Queue => Admission::Queue,
+    };
+    let mut made = Pool::new(pool.prefix, admission);
+    made.default_len = pool.default.unwrap_or(made.default_len);
+    made.largest = pool.largest.unwrap_or(made.largest);
+    made.smallest = pool.smallest.unwrap_or(made.smallest);
+    made
+}
+
+fn store_trouble(error: &StoreError) -> CliError {
+    let trouble = match error {
+        StoreError::Full { .. } => Trouble::DiskFull,
+        StoreError::Locked { .. } => Trouble::AlreadyRunning,
+        _ => Trouble::DatabaseDamaged,
+    };
+    CliError::new(trouble, error.to_string())
+}
+
+/// The answer as a peer message.
+pub(crate) fn reply(answer: JoinAnswer) -> JoinReply {
+    match answer {
+        JoinAnswer::Granted { certificates, .. } => {
+            let mut room = CHAIN;
+            let fits = |certificate: &Vec<u8>| {
+                let fits = certificate.len() <= room;
+                room = room.saturating_sub(certificate.len());
+                fits
+            };
+            JoinReply::Granted { chain: certificates.into_iter().take_while(fits).collect() }
+        }
+        JoinAnswer::Waiting { place } => {
+            JoinReply::Waiting { place: place + 1, retry_secs: ASK_AGAIN, fingerprint: String::new() }
+        }
+        JoinAnswer::Refused(refused) => {
+            let text = if refused.hint.is_empty() { refused.text } else { format!("{}: {}", refused.text, refused.hint) };
+            let text = text.chars().take(280).collect();
+            JoinReply::Refused { code: refused.code, text, retry_secs: Some(REFUSED_AGAIN) }
+        }
+    }
+}
+
+/// Statements as items of gossip.
+pub(crate) fn items(statements: Statements) -> Vec<Item> {
+    let of = |kind: ItemKind| move |bytes: Vec<u8>| Item { kind, bytes: bytes.into() };
+    let certificates = statements.certificates.into_iter().map(of(ItemKind::Certificate));
+    let revocations = statements.revocations.into_iter().map(of(ItemKind::Revocation));
+    certificates.chain(revocations).chain(statements.head.into_iter().map(of(ItemKind::Head))).collect()
+}
+
+impl super::Daemon {
+    pub(super) fn to_broker(&mut self, from: PublicKey, _: Option<SocketAddr>, renew: bool, request: JoinRequest) {
+        let wall = ln6_host::clock::wall();
+        let network = self.node.network;
+        match &self.broker {
+            Some(broker) => broker.ask(wall, &network, from, renew, request),
+            None => tracing::debug!(%from, "asked for a delegation, but this is no broker"),
+        }
+    }
+
+    pub(super) fn left_broker(&mut self, from: PublicKey) {
+        if let Some(broker) = &self.broker {
+            broker.leave(ln6_host::clock::wall(), from);
+        }
+    }
+
+    pub(super) fn handle_broker(&mut self, now: Instant, answer: Answer) {
+        let command = match answer {
+            Answer::Join(to, answer) => {
+                if let JoinAnswer::Refused(refused) = &answer {
+                    tracing::info!(key = %to, code = refused.code, "request refused");
+                }
+                ControlCommand::FromBroker { to, reply: reply(answer) }
+            }
+            Answer::Left(to, Ok(())) => ControlCommand::LeftBroker { to },
+            Answer::Left(to, Err(refused)) => {
+                tracing::info!(key = %to, code = refused.code, "farewell refused");
+                return;
+            }
+            Answer::Spread(statements) => ControlCommand::Publish(items(statements)),
+        };
+        if let Err(refusal) = self.control.handle_command(now, command) {
+            tracing::debug!(%refusal, "the asker is gone");
+        }
+    }
+}

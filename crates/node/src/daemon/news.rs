@@ -1,0 +1,174 @@
+//! What an operator should know: the last events, and what is wrong now.
+
+use crate::config::Change;
+use crate::daemon::setup::{Parts, problem, problem_of};
+use crate::error::CliError;
+use crate::schema::{EventRow, Problem, Severity, Time};
+use ln6_host::finding::Finding;
+use ln6_host::uplink::Surroundings;
+use ln6_overlay_core::Path;
+use ln6_overlay_core::control::Notice;
+use ln6_types::{Prefix, PublicKey, UnixTime};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Events kept.
+const KEPT: usize = 500;
+
+/// Events and problems.
+pub(crate) struct News {
+    events: VecDeque<EventRow>,
+    last: u64,
+    start: Vec<Problem>,
+    host: Vec<Problem>,
+    around: Vec<Problem>,
+    own: BTreeMap<&'static str, Problem>,
+}
+
+/// What an event says.
+struct Line {
+    code: &'static str,
+    severity: Severity,
+    peer: Option<String>,
+    message: String,
+}
+
+impl News {
+    pub(crate) fn new(start: Vec<Problem>) -> Self {
+        News {
+            events: VecDeque::new(),
+            last: 0,
+            start,
+            host: Vec::new(),
+            around: Vec::new(),
+            own: BTreeMap::new(),
+        }
+    }
+
+    /// Everything that is wrong now, worst first.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let mut all: Vec<Problem> =
+            self.start.iter().chain(&self.host).chain(&self.around).chain(self.own.values()).cloned().collect();
+        all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.code.cmp(&b.code)));
+        all.dedup_by(|a, b| a.code == b.code && a.message == b.message);
+        all
+    }
+
+    /// Events with a number above `after`, oldest first, and the last number.
+    pub(crate) fn events(&self, after: u64) -> (Vec<EventRow>, u64) {
+        (self.events.iter().filter(|event| event.id > after).cloned().collect(), self.last)
+    }
+
+    pub(crate) fn set_host(&mut self, findings: Vec<Finding>) {
+        self.host = findings.iter().map(problem).collect();
+    }
+
+    pub(crate) fn set_surroundings(&mut self, parts: &Parts, around: &Surroundings) {
+        let pools: Vec<Prefix> =
+            parts.config.broker.iter().flat_map(|broker| broker.pools.iter().map(|pool| pool.prefix)).collect();
+        self.around = around.check(&parts.interface, &pools).iter().map(problem).collect();
+        let known: Vec<String> = self.around.iter().map(|problem| problem.code.clone()).collect();
+        // What was found at the start about the surroundings is told anew from now on.
+        self.start.retain(|problem| !known.contains(&problem.code) && !problem.code.contains("uplink"));
+        let present = |name: &str| around.links.iter().any(|link| link.name == name);
+        if parts.config.lans.iter().all(|lan| present(lan.interface.as_str())) {
+            self.start.retain(|problem| problem.code != "interface_missing");
+        }
+    }
+
+    pub(crate) fn add_error(&mut self, code: &'static str, error: &CliError) {
+        self.own.insert(code, problem_of(error));
+    }
+
+    pub(crate) fn clear(&mut self, code: &'static str) {
+        self.own.remove(code);
+    }
+
+    pub(crate) fn reloaded(&mut self, outcome: &Result<Vec<Change>, CliError>, wall: UnixTime) {
+        match outcome {
+            Ok(changes) => {
+                self.own.remove("config_not_loaded");
+                let restart: Vec<&str> =
+                    changes.iter().filter(|change| change.needs_restart).map(|change| change.what.as_str()).collect();
+                let message = match (changes.is_empty(), restart.is_empty()) {
+                    (true, _) => "the configuration is unchanged".to_owned(),
+                    (false, true) => "the configuration was loaded".to_owned(),
+                    (false, false) => format!("the configuration was loaded; a restart is needed for {}", restart.join(", ")),
+                };
+                tracing::info!(message);
+                self.push(wall, Line { code: "reloaded", severity: Severity::Note, peer: None, message });
+            }
+            Err(error) => {
+                tracing::error!(%error, "the old configuration stays");
+                self.own.insert("config_not_loaded", problem_of(error));
+            }
+        }
+    }
+
+    /// Notes an event; `name` gives the name of a key.
+    pub(crate) fn add(&mut self, notice: &Notice, wall: UnixTime, name: impl Fn(&PublicKey) -> String) {
+        let Some(line) = line_of(notice, name) else { return };
+        let (peer, message) = (line.peer.as_deref().unwrap_or_default(), &line.message);
+        match line.severity {
+            Severity::Note => tracing::info!(code = line.code, peer, "{message}"),
+            Severity::Warning | Severity::Error => tracing::warn!(code = line.code, peer, "{message}"),
+        }
+        self.push(wall, line);
+    }
+
+    fn push(&mut self, wall: UnixTime, line: Line) {
+        self.last += 1;
+        if self.events.len() >= KEPT {
+            self.events.pop_front();
+        }
+        self.events.push_back(EventRow {
+            id: self.last,
+            time: Time(wall),
+            code: line.code.to_owned(),
+            severity: line.severity,
+            peer: line.peer,
+            message: line.message,
+        });
+    }
+}
+
+fn line_of(notice: &Notice, name: impl Fn(&PublicKey) -> String) -> Option<Line> {
+    let called = |key: &PublicKey| match name(key) {
+        name if name.is_empty() => key.to_string(),
+        name => name,
+    };
+    let line = |code, severity, peer: Option<String>, message: String| Some(Line { code, severity, peer, message });
+    match notice {
+        Notice::SessionUp { peer, path } => {
+            let how = match path {
+                Path::Udp(address) => format!("session with {address}"),
+                Path::Through(_) => "session through a relay".to_owned(),
+            };
+            line("session_up", Severity::Note, Some(called(peer)), how)
+        }
+        Notice::SessionDown { peer } => {
+            line("session_down", Severity::Note, Some(called(peer)), "session ended".to_owned())
+        }
+        Notice::Delegated { prefixes } => {
+            let list: Vec<String> = prefixes.iter().map(Prefix::to_string).collect();
+            line("delegated", Severity::Note, None, format!("holding {}", list.join(", ")))
+        }
+        Notice::Waiting { place } => {
+            line("waiting", Severity::Note, None, format!("waiting for an administrator, place {place} in the queue"))
+        }
+        Notice::Refused { code, text } => {
+            line("refused", Severity::Error, None, format!("the broker refuses: {text} ({code})"))
+        }
+        Notice::Lost { why } => {
+            line("delegation_lost", Severity::Error, None, format!("the delegation is no longer in force: {why}"))
+        }
+        Notice::Left => line("left", Severity::Note, None, "the delegation was given back".to_owned()),
+        Notice::Rejected { peer, why } => {
+            line("item_rejected", Severity::Warning, peer.as_ref().map(called), format!("refused what it sent: {why}"))
+        }
+        Notice::Uplink { up: true } => line("exit_up", Severity::Note, None, "this node is an exit now".to_owned()),
+        Notice::Uplink { up: false } => {
+            line("exit_down", Severity::Warning, None, "this node is no exit any more: no IPv6 uplink".to_owned())
+        }
+        Notice::Pong { .. } | Notice::Neighbour { .. } => None,
+    }
+}

@@ -1,0 +1,25 @@
+//! After start-up the daemon keeps CAP_NET_ADMIN and CAP_NET_RAW (DESIGN 10, 8): routes, addresses, nftables and router
+//! advertisements need them. Capabilities belong to threads, so this happens before any other thread exists.
+
+use crate::error::{CliError, Trouble};
+use caps::{CapSet, Capability, CapsHashSet};
+
+/// Drops everything but the two capabilities, for this thread and whatever it starts.
+pub(crate) fn drop_privileges() -> Result<(), CliError> {
+    let keep: CapsHashSet = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW].into_iter().collect();
+    let failed = |error: caps::errors::CapsError| {
+        CliError::new(Trouble::NotPermitted, format!("privileges cannot be dropped: {error}"))
+    };
+    let held = caps::read(None, CapSet::Permitted).map_err(failed)?;
+    if held.contains(&Capability::CAP_SETPCAP) {
+        for capability in caps::all() {
+            if !keep.contains(&capability) && caps::has_cap(None, CapSet::Bounding, capability).unwrap_or(false) {
+                caps::drop(None, CapSet::Bounding, capability).map_err(failed)?;
+            }
+        }
+    }
+    let kept: CapsHashSet = held.intersection(&keep).copied().collect();
+    caps::set(None, CapSet::Inheritable, &kept).map_err(failed)?;
+    caps::set(None, CapSet::Effective, &kept).map_err(failed)?;
+    caps::set(None, CapSet::Permitted, &kept).map_err(failed)
+}

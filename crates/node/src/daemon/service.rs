@@ -1,0 +1,324 @@
+//! The daemon's side of the API: what is asked is answered from control's picture, or taken to the registry.
+
+use crate::api::{ApiRequest, Ask, Reply};
+use crate::daemon::setup::Call;
+use crate::daemon::{Daemon, Waiting};
+use crate::error::{ApiError, CliError, Trouble};
+use crate::schema::{
+    ActionReply, BrokerSummary, CertList, Count, DoctorReport, EventList, ExitInfo, LanRow, NodeInfo, PeerList, PeerSummary,
+    PathKind, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList, StandingInfo, StatusReport, Time,
+};
+use crate::{from_view, metrics};
+use ln6_overlay_core::Path;
+use ln6_overlay_core::control::Command;
+use ln6_overlay_core::control::view::{PeerView, View};
+use ln6_overlay_core::forwarder::drop::DropReason;
+use ln6_overlay_core::forwarder::mail::PeerKind;
+use ln6_types::{Instant, PublicKey};
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+
+type Answer = oneshot::Sender<Result<Reply, ApiError>>;
+
+impl Daemon {
+    /// Answers a request, now or when the registry has.
+    pub(super) fn handle_call(&mut self, now: Instant, call: Call) {
+        let Call { request, answer } = call;
+        match request {
+            ApiRequest::Ping(ask) => self.ping(now, &ask, answer),
+            ApiRequest::Status => self.status(now, answer),
+            ApiRequest::Metrics => self.metrics(now, answer),
+            ApiRequest::Prefixes => self.prefixes(now, answer),
+            ApiRequest::Requests
+            | ApiRequest::Invite(_)
+            | ApiRequest::Approve(_)
+            | ApiRequest::Deny(_)
+            | ApiRequest::Revoke(_)
+            | ApiRequest::Suspend(_)
+            | ApiRequest::Resume(_)
+            | ApiRequest::Replace(_) => self.ask_registry(request, answer),
+            // Whoever asked may have gone.
+            other => drop(answer.send(self.at_once(now, other))),
+        }
+    }
+
+    fn at_once(&mut self, now: Instant, request: ApiRequest) -> Result<Reply, ApiError> {
+        let wall = self.control.wall(now);
+        Ok(match request {
+            ApiRequest::Peers => {
+                let view = self.control.view(now);
+                Reply::of(PeerList { peers: from_view::peers(&view, wall) })
+            }
+            ApiRequest::Sessions => {
+                let view = self.control.view(now);
+                Reply::of(SessionList { sessions: from_view::sessions(&view, wall) })
+            }
+            ApiRequest::Routes => Reply::of(RouteList { routes: from_view::routes(&self.control.view(now)) }),
+            ApiRequest::Certs => Reply::of(CertList { certs: from_view::certs(&self.control.view(now)) }),
+            ApiRequest::Events(asked) => {
+                let (events, next) = self.news.events(asked.after);
+                Reply::of(EventList { events, next })
+            }
+            ApiRequest::Doctor => {
+                Reply::of(DoctorReport { findings: self.news.problems(), passed: Vec::new() })
+            }
+            ApiRequest::Leave => {
+                let prefixes = self.control.view(now).me.prefixes;
+                self.control
+                    .handle_command(now, Command::Leave)
+                    .map_err(|refusal| CliError::refused("no_delegation", refusal.to_string(), ""))?;
+                Reply::of(ActionReply { done: "left".to_owned(), prefixes, ..ActionReply::default() })
+            }
+            ApiRequest::Wireguard(leaf) => self.register_leaf(now, leaf)?,
+            ApiRequest::Reload => Reply::of(ReloadReply { changes: self.reload()? }),
+            _ => return Err(CliError::new(Trouble::BadRequest, "this request cannot be answered here")),
+        })
+    }
+
+    fn ping(&mut self, now: Instant, ask: &Ask, answer: Answer) {
+        let view = self.control.view(now);
+        let Some(peer) = find_peer(&view, &ask.to) else {
+            let unknown = CliError::new(Trouble::NotFound, format!("'{}' is no node that is known here", ask.to));
+            drop(answer.send(Err(unknown.hint("'ln6d peers' lists those that are"))));
+            return;
+        };
+        let token = self.control.draw_token();
+        let (reply, replied) = oneshot::channel();
+        if let Err(refusal) = self.control.handle_command(now, Command::Ping { to: peer.key, token }) {
+            drop(answer.send(Err(CliError::new(Trouble::NotFound, refusal.to_string()))));
+            return;
+        }
+        self.pings.insert(token, Waiting { since: now, answer: reply });
+        let (name, address) = (name_of(peer), self.control.node_address_of(&peer.router));
+        let through = peer.through.clone();
+        tokio::task::spawn_local(async move {
+            let waited = tokio::time::timeout(std::time::Duration::from_secs(5), replied).await;
+            let result = match waited {
+                Ok(Ok((rtt, path))) => Ok(Reply::of(PingReply {
+                    name,
+                    address,
+                    rtt_seconds: rtt.as_secs_f64(),
+                    path: path.map(|path| match path {
+                        Path::Udp(_) => PathKind::Direct,
+                        Path::Through(_) => PathKind::Relayed,
+                    }),
+                    endpoint: match path {
+                        Some(Path::Udp(endpoint)) => Some(endpoint),
+                        _ => None,
+                    },
+                    through,
+                })),
+                _ => Err(CliError::new(Trouble::NoAnswer, format!("{name} does not answer"))),
+            };
+            drop(answer.send(result));
+        });
+    }
+
+    fn status(&mut self, now: Instant, answer: Answer) {
+        let report = self.report(now);
+        self.with_broker_summary(answer, move |summary| {
+            let mut report = report;
+            report.broker = summary;
+            Reply::of(report)
+        });
+    }
+
+    fn report(&self, now: Instant) -> StatusReport {
+        let view = self.control.view(now);
+        let wall = self.control.wall(now);
+        let me = &view.me;
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            time: Time(wall),
+            node: NodeInfo {
+                name: me.name.clone(),
+                key: me.key,
+                router_id: me.router,
+                network: me.network,
+                address: me.address,
+                interface: self.node.interface.clone(),
+                listen: self.node.port,
+                started: Time(self.node.started),
+            },
+            standing: StandingInfo {
+                not_after: me.validity.map(|(not_after, _)| Time(not_after)),
+                grace_until: me.validity.map(|(_, grace_until)| Time(grace_until)),
+                ..from_view::standing(&me.standing)
+            },
+            problems: self.news.problems(),
+            prefixes: me.prefixes.clone(),
+            lans: self.lan_rows(),
+            endpoints: me.endpoints.clone(),
+            seen_at: me.seen_at.clone(),
+            peers: summary(&view),
+            exits: ExitInfo { here: me.exit, reachable: me.exits.clone() },
+            broker: None,
+            refusals: self.refusals(&view),
+            drops: self.drops(),
+        }
+    }
+
+    fn lan_rows(&self) -> Vec<LanRow> {
+        let plans = self.control.plan().map(|plan| plan.lans.as_slice()).unwrap_or_default();
+        let row = |interface: &str, lan: &ln6_overlay_core::host_plan::LanPrefix, deprecated| LanRow {
+            interface: interface.to_owned(),
+            prefix: lan.prefix,
+            address: lan.address,
+            deprecated,
+        };
+        plans
+            .iter()
+            .flat_map(|plan| {
+                let current = plan.prefixes.iter().map(|lan| row(&plan.interface, lan, false));
+                current.chain(plan.deprecated.iter().map(|lan| row(&plan.interface, lan, true)))
+            })
+            .collect()
+    }
+
+    /// Refused items and messages, and refused routes by reason.
+    fn refusals(&self, view: &View) -> Vec<Count> {
+        let mut counts: BTreeMap<String, u64> =
+            view.refusals.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
+        for route in view.routes.iter().filter(|route| !route.refused.is_empty()) {
+            *counts.entry(format!("route-{}", route.refused)).or_default() += 1;
+        }
+        counts.into_iter().map(|(reason, count)| Count { reason, count }).collect()
+    }
+
+    fn drops(&self) -> Vec<Count> {
+        let total = |reason: DropReason| self.node.stats.iter().map(|stats| stats.drops(reason)).sum();
+        let all = DropReason::ALL.iter().map(|reason| Count { reason: reason.name().to_owned(), count: total(*reason) });
+        all.filter(|count| count.count > 0).collect()
+    }
+
+    fn metrics(&mut self, now: Instant, answer: Answer) {
+        let report = self.report(now);
+        let view = self.control.view(now);
+        let peers = from_view::peers(&view, self.control.wall(now));
+        let routes = from_view::routes(&view);
+        let handshakes = view.handshakes;
+        self.with_broker_summary(answer, move |summary| {
+            let mut report = report;
+            report.broker = summary;
+            Reply::Text(metrics::text(&metrics::Sample { report: &report, peers: &peers, routes: &routes, handshakes }))
+        });
+    }
+
+    /// What certificates say of who holds what, for nodes that are no broker.
+    fn certified_prefixes(&self, now: Instant) -> Vec<PrefixRow> {
+        let view = self.control.view(now);
+        let mut rows: Vec<PrefixRow> = Vec::new();
+        for certificate in view.certificates.iter().filter(|c| c.status != "superseded" && c.status != "expired") {
+            for prefix in &certificate.originate {
+                let known = rows.iter_mut().find(|row| row.prefix == *prefix && row.holder == certificate.holder);
+                match known {
+                    Some(row) => row.keys.push(certificate.key),
+                    None => rows.push(PrefixRow {
+                        holder: certificate.holder.clone(),
+                        prefix: *prefix,
+                        state: state_word(certificate.status).to_owned(),
+                        keys: vec![certificate.key],
+                        since: Some(Time(certificate.not_before)),
+                        until: Some(Time(certificate.grace_until)),
+                    }),
+                }
+            }
+        }
+        rows.sort_by_key(|row| row.prefix);
+        rows
+    }
+
+    #[cfg(not(feature = "broker"))]
+    fn prefixes(&mut self, now: Instant, answer: Answer) {
+        drop(answer.send(Ok(Reply::of(PrefixList { prefixes: self.certified_prefixes(now) }))));
+    }
+
+    #[cfg(not(feature = "broker"))]
+    fn with_broker_summary(
+        &self,
+        answer: Answer,
+        make: impl FnOnce(Option<BrokerSummary>) -> Reply + Send + 'static,
+    ) {
+        drop(answer.send(Ok(make(None))));
+    }
+
+    #[cfg(not(feature = "broker"))]
+    fn ask_registry(&mut self, _: ApiRequest, answer: Answer) {
+        let no_broker = CliError::new(Trouble::NotABroker, "this node is no broker");
+        drop(answer.send(Err(no_broker)));
+    }
+
+    #[cfg(feature = "broker")]
+    fn prefixes(&mut self, now: Instant, answer: Answer) {
+        match &self.broker {
+            Some(broker) => super::registry_calls::prefixes(broker, self.control.wall(now), answer),
+            None => drop(answer.send(Ok(Reply::of(PrefixList { prefixes: self.certified_prefixes(now) })))),
+        }
+    }
+
+    #[cfg(feature = "broker")]
+    fn with_broker_summary(
+        &self,
+        answer: Answer,
+        make: impl FnOnce(Option<BrokerSummary>) -> Reply + Send + 'static,
+    ) {
+        match &self.broker {
+            Some(broker) => super::registry_calls::summary(broker, ln6_host::clock::wall(), answer, make),
+            None => drop(answer.send(Ok(make(None)))),
+        }
+    }
+
+    #[cfg(feature = "broker")]
+    fn ask_registry(&mut self, request: ApiRequest, answer: Answer) {
+        match &self.broker {
+            Some(broker) => {
+                let link = super::registry_calls::LinkParts {
+                    network: self.node.network,
+                    broker: self.control.key(),
+                    endpoints: self.node.public_endpoints(),
+                };
+                super::registry_calls::ask(broker, link, ln6_host::clock::wall(), request, answer);
+            }
+            None => drop(answer.send(Err(CliError::new(Trouble::NotABroker, "this node is no broker")))),
+        }
+    }
+}
+
+fn state_word(status: &str) -> &str {
+    match status {
+        "live" | "in_grace" => "active",
+        other => other,
+    }
+}
+
+fn name_of(peer: &PeerView) -> String {
+    if peer.name.is_empty() { peer.key.to_string() } else { peer.name.clone() }
+}
+
+/// A peer by name, key, address in the network, or an address or prefix that it holds.
+fn find_peer<'v>(view: &'v View, to: &str) -> Option<&'v PeerView> {
+    if let Ok(key) = to.parse::<PublicKey>() {
+        return view.peers.iter().find(|peer| peer.key == key);
+    }
+    let address = to.split('/').next().and_then(|text| text.parse::<std::net::Ipv6Addr>().ok());
+    let Some(address) = address else { return view.peers.iter().find(|peer| peer.name == to) };
+    let ula = ln6_types::NetworkUla::of(&view.me.network);
+    let own = view.peers.iter().find(|peer| ula.node_address(&peer.router) == address);
+    let holds = |peer: &&PeerView| peer.prefixes.iter().any(|prefix| prefix.contains(address));
+    own.or_else(|| view.peers.iter().find(holds))
+}
+
+fn summary(view: &View) -> PeerSummary {
+    let count = |test: &dyn Fn(&PeerView) -> bool| view.peers.iter().filter(|peer| test(peer)).count() as u32;
+    let direct = |peer: &PeerView| matches!(peer.path, Some(Path::Udp(_)));
+    PeerSummary {
+        known: count(&|peer| peer.kind != PeerKind::Guest || peer.connected),
+        connected: count(&|peer| peer.connected),
+        direct: count(&|peer| peer.connected && direct(peer)),
+        relayed: count(&|peer| peer.connected && !direct(peer)),
+        neighbours: count(&|peer| peer.neighbour),
+        stock: count(&|peer| peer.kind == PeerKind::Stock),
+        rx_bytes: view.peers.iter().map(|peer| peer.traffic.rx_bytes).sum(),
+        tx_bytes: view.peers.iter().map(|peer| peer.traffic.tx_bytes).sum(),
+    }
+}

@@ -1,0 +1,151 @@
+//! What a command has done, in a few lines that end with the next step.
+
+use super::status::problems;
+use super::units::{day, in_span, round_trip};
+use super::{Render, Style};
+use crate::schema::{
+    ActionReply, DoctorReport, InviteReply, KeyReply, PathKind, PingReply, ReloadReply, SetupReply, Severity,
+};
+use std::fmt::Write as _;
+
+impl Render for InviteReply {
+    fn render(&self, style: Style) -> String {
+        let who = self.name.as_deref().map_or_else(String::new, |name| format!(" as {name}"));
+        let size = self.size.map_or_else(String::new, |size| format!(", a /{size}"));
+        format!(
+            "{}\n\n{}\n",
+            style.paint.bold(&self.link),
+            style.paint.dim(&format!(
+                "Admits one node{who}{size}, until {} ({}). There: ln6d join LINK",
+                day(self.expires),
+                in_span(self.expires, style.now)
+            ))
+        )
+    }
+}
+
+impl Render for ActionReply {
+    fn render(&self, style: Style) -> String {
+        let mut out = style.paint.good(&capital(&self.done));
+        if let Some(name) = &self.name {
+            let _ = write!(out, " {}", style.paint.bold(name));
+        }
+        if !self.prefixes.is_empty() {
+            let all: Vec<_> = self.prefixes.iter().map(ToString::to_string).collect();
+            let _ = write!(out, ": {}", all.join(", "));
+        }
+        out.push('\n');
+        if let Some(link) = &self.link {
+            let until = self.until.map_or_else(String::new, |until| format!(", until {}", day(until)));
+            let _ = writeln!(out, "\n{}\n\nFor the new node{until}: ln6d join LINK", style.paint.bold(link));
+        }
+        out
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+impl Render for PingReply {
+    fn render(&self, style: Style) -> String {
+        let way = match (self.path, self.endpoint, &self.through) {
+            (Some(PathKind::Relayed), _, Some(through)) => format!("through {through}"),
+            (Some(PathKind::Relayed), ..) => "relayed".to_owned(),
+            (_, Some(endpoint), _) => format!("directly by {endpoint}"),
+            _ => "directly".to_owned(),
+        };
+        format!(
+            "{} ({}): {} {way}\n",
+            style.paint.bold(&self.name),
+            self.address,
+            round_trip(self.rtt_seconds)
+        )
+    }
+}
+
+impl Render for ReloadReply {
+    fn render(&self, style: Style) -> String {
+        if self.changes.is_empty() {
+            return "Nothing has changed.\n".to_owned();
+        }
+        let mut out = String::new();
+        for change in &self.changes {
+            let state = if change.needs_restart {
+                style.paint.warn("at the next start")
+            } else {
+                style.paint.good("applied")
+            };
+            let _ = writeln!(out, "{}: {state}", change.what);
+        }
+        out
+    }
+}
+
+impl Render for DoctorReport {
+    fn render(&self, style: Style) -> String {
+        let mut out = String::new();
+        for passed in &self.passed {
+            let _ = writeln!(out, "{} {passed}", style.paint.good("✓"));
+        }
+        problems(&mut out, &self.findings, style.paint);
+        let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let words = match (errors, warnings) {
+            (0, 0) => style.paint.good("All is well."),
+            (0, warnings) => style.paint.warn(&format!("{warnings} to look after, nothing broken.")),
+            (errors, 0) => style.paint.bad(&format!("{errors} broken.")),
+            (errors, warnings) => style.paint.bad(&format!("{errors} broken, {warnings} to look after.")),
+        };
+        let _ = writeln!(out, "\n{words}");
+        out
+    }
+}
+
+impl Render for SetupReply {
+    fn render(&self, style: Style) -> String {
+        let mut out = match self.done.as_str() {
+            "initialised" => format!("{} is the broker of a new network.\n", style.paint.bold(&self.name)),
+            "updated" => {
+                format!("{} is set up anew, in the network it was in.\n", style.paint.bold(&self.name))
+            }
+            _ => format!("{} is ready to join.\n", style.paint.bold(&self.name)),
+        };
+        problems(&mut out, &self.problems, style.paint);
+        out.push('\n');
+        let mut line = |label: &str, text: String| {
+            let _ = writeln!(out, "  {} {text}", style.paint.dim(&format!("{label:<8}")));
+        };
+        self.network.iter().for_each(|network| line("Network", network.to_string()));
+        self.pools.iter().for_each(|pool| line("Pool", pool.to_string()));
+        self.address.iter().for_each(|address| line("Address", address.to_string()));
+        self.key.iter().for_each(|key| line("Key", key.to_string()));
+        self.files.iter().for_each(|file| line("Wrote", file.clone()));
+        if let Some(root) = &self.root_key {
+            let _ = write!(
+                out,
+                "\nThe root key is in {}. Whoever has it owns the network.\n\
+                 Move it to a safe place away from this machine; it is not needed to run.\n",
+                style.paint.bold(root)
+            );
+        }
+        let _ = writeln!(out, "\nNext: {}", style.paint.bold(&self.next));
+        out
+    }
+}
+
+impl Render for KeyReply {
+    fn render(&self, style: Style) -> String {
+        let mut out = String::new();
+        let mut line = |label: &str, text: String| {
+            let _ = writeln!(out, "{} {text}", style.paint.dim(&format!("{label:<10}")));
+        };
+        line("Key", self.key.to_string());
+        line("Signs with", self.sign.to_string());
+        line("Router-id", self.router_id.to_string());
+        self.address.iter().for_each(|address| line("Address", address.to_string()));
+        self.network.iter().for_each(|network| line("Network", network.to_string()));
+        out
+    }
+}

@@ -1,0 +1,267 @@
+use super::samples::{NOW, broker, gateway, p, peers};
+use super::{Render, Style};
+use crate::schema::*;
+use ln6_types::{PublicKey, RouterId};
+
+fn show(what: &impl Render) -> String {
+    what.render(Style::plain(NOW))
+}
+
+fn assert_shows(what: &impl Render, expected: &str) {
+    let shown = show(what);
+    assert_eq!(shown, expected, "\n{shown}");
+}
+
+#[test]
+fn status_puts_problems_first_each_with_its_next_step() {
+    assert_shows(
+        &gateway(),
+        "\
+quintana · member · up 2 h · ln6d 0.1.0
+
+✗ the kernel does not forward IPv6 packets (forwarding_off)
+  → sysctl -w net.ipv6.conf.all.forwarding=1
+
+  Prefix     2001:db8:4812::/48  until 2027-02-27 (in 159 days)
+  LAN        br-lan  2001:db8:4812::/64
+  Exit       vm
+  Peers      3 of 5 connected: 2 direct, 1 relayed, 2 neighbours
+  Traffic    1.2 MB received, 340 kB sent
+  Dropped    3 source_not_theirs
+  Seen at    198.51.100.7:6695
+  Address    fd09:909:909::1 on ln6
+  Key        BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=
+  Network    CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk
+",
+    );
+}
+
+#[test]
+fn a_brokers_status_tells_of_its_pools_and_who_waits() {
+    let shown = show(&broker());
+    assert!(shown.contains("  Pool       2001:db8:4800::/40  3 delegated, 1.2 % used\n"), "{shown}");
+    assert!(
+        shown.contains("  Broker     3 holders, 1 waits: ln6d requests, 2 open invitations\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("  Exit       this node\n"), "{shown}");
+}
+
+#[test]
+fn where_a_node_stands_is_said_in_words() {
+    let head = |standing: StandingInfo| {
+        let status = StatusReport { standing, problems: Vec::new(), ..gateway() };
+        show(&status).lines().next().expect("a line").to_owned()
+    };
+    let waiting = StandingInfo { state: "waiting".into(), place: Some(2), ..StandingInfo::default() };
+    assert_eq!(
+        head(waiting),
+        "quintana · waiting for an administrator (number 2 in the queue) · up 2 h · ln6d 0.1.0"
+    );
+    let refused = StandingInfo {
+        state: "refused".into(),
+        text: Some("no free /48 is left".into()),
+        ..StandingInfo::default()
+    };
+    assert_eq!(head(refused), "quintana · refused: no free /48 is left · up 2 h · ln6d 0.1.0");
+}
+
+#[test]
+fn peers_are_a_table() {
+    assert_shows(
+        &peers(),
+        "\
+NAME       STATE    PREFIX                 PATH                RTT  RECEIVED   SENT  HEARD    ROLE
+vm         direct   2001:db8:4800::/40     203.0.113.5:6695  38 ms    1.2 MB  89 kB  2 s ago  broker, exit
+escuela    relayed  2001:db8:4813::/56 +1  through vm            -         -      -  2 s ago  -
+AwMDAwMD…  idle     -                      -                     -         -      -  -        stock
+",
+    );
+    assert_shows(&PeerList::default(), "Nobody is known yet.\n");
+}
+
+#[test]
+fn refused_routes_say_why() {
+    let own = RouteRow {
+        to: p("2001:db8:4812::/48"),
+        from: p("::/0"),
+        owner: "quintana".into(),
+        router_id: RouterId([1; 8]),
+        via: None,
+        metric: Some(0),
+        seqno: 1,
+        selected: true,
+        feasible: true,
+        refused: None,
+    };
+    let exit = RouteRow {
+        to: p("::/0"),
+        from: p("2001:db8:4800::/40"),
+        owner: "vm".into(),
+        via: Some("vm".into()),
+        metric: Some(96),
+        ..own.clone()
+    };
+    let forged = RouteRow {
+        to: p("2001:db8:4813::/48"),
+        owner: String::new(),
+        via: Some("escuela".into()),
+        metric: None,
+        selected: false,
+        refused: Some("not_the_holder".into()),
+        ..own.clone()
+    };
+    let shown = show(&RouteList { routes: vec![own, exit, forged] });
+    let expected = [
+        "   TO                  FROM                OWNER                VIA      METRIC  NOTE",
+        "*  2001:db8:4812::/48  -                   quintana             (own)         0  -",
+        "*  ::/0                2001:db8:4800::/40  vm                   vm           96  -",
+        "   2001:db8:4813::/48  -                   0101:0101:0101:0101  escuela    none  refused: not the holder",
+    ];
+    assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn prefixes_and_requests_are_tables() {
+    let prefix = PrefixRow {
+        holder: "quintana".into(),
+        prefix: p("2001:db8:4812::/48"),
+        state: "active".into(),
+        keys: vec![PublicKey([7; 32])],
+        since: Some(Time::from_secs(1_789_000_000)),
+        until: Some(Time::from_secs(1_790_000_000 + 86_400)),
+    };
+    assert_shows(
+        &PrefixList { prefixes: vec![prefix] },
+        "\
+PREFIX              HOLDER    STATE   KEYS  SINCE       UNTIL
+2001:db8:4812::/48  quintana  active     1  2026-09-10  2026-09-22 (in 1 day)
+",
+    );
+    let request = RequestRow {
+        id: "3".into(),
+        name: Some("escuela".into()),
+        size: Some(56),
+        ssid: None,
+        key: PublicKey([3; 32]),
+        proposed: Some(p("2001:db8:4813::/56")),
+        contact: Some("ana@example.net".into()),
+        since: Time::from_secs(1_789_999_700),
+    };
+    let shown = show(&RequestList { requests: vec![request] });
+    let expected = [
+        "ID  NAME     ASKS  WOULD GET           CONTACT          WAITS  KEY",
+        " 3  escuela  /56   2001:db8:4813::/56  ana@example.net  5 min  AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=",
+        "",
+        "Compare the key with 'ln6d key show' there; then 'ln6d approve ID' or 'ln6d deny ID'.",
+    ];
+    assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+    assert_shows(&RequestList::default(), "Nobody waits.\n");
+}
+
+#[test]
+fn certificates_and_sessions_are_tables() {
+    let cert = CertRow {
+        name: "vm".into(),
+        holder: "vm".into(),
+        key: PublicKey([8; 32]),
+        router_id: RouterId([2; 8]),
+        serial: 1,
+        status: "live".into(),
+        originate: vec![p("2001:db8:4800::/40")],
+        delegate: vec![p("2001:db8:4800::/40")],
+        roles: vec!["exit".into(), "broker".into()],
+        not_before: Time::from_secs(0),
+        not_after: Time::from_secs(1_800_000_000),
+        grace_until: Time::from_secs(1_810_000_000),
+    };
+    assert_shows(
+        &CertList { certs: vec![cert] },
+        "\
+NAME  STATUS  MAY ORIGINATE       MAY DELEGATE        ROLES         SERIAL  UNTIL
+vm    live    2001:db8:4800::/40  2001:db8:4800::/40  exit, broker       1  2027-01-15 (in 115 days)
+",
+    );
+    let session = SessionRow {
+        peer: "vm".into(),
+        key: PublicKey([8; 32]),
+        path: PathKind::Direct,
+        endpoint: Some("203.0.113.5:6695".parse().expect("address")),
+        through: None,
+        last_handshake: Some(Time::from_secs(1_789_999_940)),
+        last_heard: Some(NOW),
+        cost: Some(96),
+        rtt_seconds: Some(0.0384),
+        rx_bytes: 1_234_567,
+        tx_bytes: 89,
+    };
+    assert_shows(
+        &SessionList { sessions: vec![session] },
+        "\
+PEER  PATH              COST    RTT  RECEIVED  SENT  KEYS       HEARD
+vm    203.0.113.5:6695    96  38 ms    1.2 MB  89 B  1 min ago  now
+",
+    );
+}
+
+#[test]
+fn replies_end_with_the_next_step() {
+    let invite = InviteReply {
+        link: "ln6://join/x".into(),
+        expires: Time::from_secs(1_790_000_000 + 7 * 86_400),
+        name: Some("quintana".into()),
+        size: Some(56),
+    };
+    assert_shows(
+        &invite,
+        "ln6://join/x\n\nAdmits one node as quintana, a /56, until 2026-09-28 (in 7 days). There: ln6d join LINK\n",
+    );
+    let action = ActionReply {
+        done: "approved".into(),
+        name: Some("escuela".into()),
+        prefixes: vec![p("2001:db8:4813::/56")],
+        ..ActionReply::default()
+    };
+    assert_shows(&action, "Approved escuela: 2001:db8:4813::/56\n");
+    let ping = PingReply {
+        name: "vm".into(),
+        address: "fd09::1".parse().expect("address"),
+        rtt_seconds: 0.0384,
+        path: Some(PathKind::Relayed),
+        endpoint: None,
+        through: Some("escuela".into()),
+    };
+    assert_shows(&ping, "vm (fd09::1): 38 ms through escuela\n");
+}
+
+#[test]
+fn a_report_of_the_doctor_counts_what_it_found() {
+    let problem = gateway().problems;
+    let report = DoctorReport { findings: problem, passed: vec!["the clock is plausible".into()] };
+    let expected = "\
+✓ the clock is plausible
+
+✗ the kernel does not forward IPv6 packets (forwarding_off)
+  → sysctl -w net.ipv6.conf.all.forwarding=1
+
+1 broken.
+";
+    assert_shows(&report, expected);
+    assert_shows(&DoctorReport::default(), "\nAll is well.\n");
+}
+
+#[test]
+fn events_are_lines() {
+    let event = EventRow {
+        id: 1,
+        time: NOW,
+        code: "session_up".into(),
+        severity: Severity::Note,
+        peer: Some("vm".into()),
+        message: "session up by 203.0.113.5:6695".into(),
+    };
+    assert_shows(
+        &EventList { events: vec![event], next: 1 },
+        "2026-09-21 14:13:20  vm: session up by 203.0.113.5:6695\n",
+    );
+}

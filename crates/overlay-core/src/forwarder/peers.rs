@@ -1,0 +1,141 @@
+//! What a worker knows of each peer.
+
+use crate::forwarder::mail::{Event, PeerKind, PeerTx, Watch};
+use crate::forwarder::token::TokenBucket;
+use crate::{Path, PeerIdx};
+use ln6_types::{Duration, Instant};
+use std::sync::Arc;
+
+/// How often one peer is reported as wanted, or as moved to the same path.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Handshake messages that one neighbour may relay to us: so many a second, and half of that at once.
+const RELAYED_HANDSHAKES: u64 = 40;
+
+/// One peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// What control told; nothing before its first mail and after the peer is gone.
+    pub(crate) tx: Option<Arc<PeerTx>>,
+    watch: Watch,
+    wanted: Option<Instant>,
+    moved: Option<(Path, Instant)>,
+    pub(crate) handshakes: TokenBucket,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Peer {
+            tx: None,
+            watch: Watch::default(),
+            wanted: None,
+            moved: None,
+            handshakes: TokenBucket::new(RELAYED_HANDSHAKES, RELAYED_HANDSHAKES / 2),
+        }
+    }
+}
+
+impl Peer {
+    /// What the other end is. Unknown is treated as a guest: it may talk to control and to nobody else.
+    pub(crate) fn kind(&self) -> PeerKind {
+        self.tx.as_ref().map_or(PeerKind::Guest, |tx| tx.kind)
+    }
+
+    /// Takes new orders from control, which has dealt with whatever was reported.
+    pub(crate) fn set(&mut self, tx: Arc<PeerTx>) {
+        self.tx = Some(tx);
+        self.moved = None;
+    }
+
+    pub(crate) fn arm(&mut self, watch: Watch) {
+        self.watch.sent |= watch.sent;
+        self.watch.received |= watch.received;
+        self.watch.data_received |= watch.data_received;
+    }
+
+    /// The armed edges among those that happened; they are disarmed only when the queue takes them.
+    pub(crate) fn edges(&self, happened: Watch) -> Option<Watch> {
+        let seen = Watch {
+            sent: self.watch.sent && happened.sent,
+            received: self.watch.received && happened.received,
+            data_received: self.watch.data_received && happened.data_received,
+        };
+        (seen != Watch::default()).then_some(seen)
+    }
+
+    pub(crate) fn disarm(&mut self, seen: Watch) {
+        self.watch.sent &= !seen.sent;
+        self.watch.received &= !seen.received;
+        self.watch.data_received &= !seen.data_received;
+    }
+
+    /// Whether to raise [`Event::Wanted`] now: once a second.
+    pub(crate) fn is_wanted_anew(&mut self, now: Instant) -> bool {
+        let due = self.wanted.is_none_or(|last| now.since(last) >= REPORT_INTERVAL);
+        if due {
+            self.wanted = Some(now);
+        }
+        due
+    }
+
+    /// Whether an authentic packet by `from` is news: not the path in use, and not reported within the last second.
+    pub(crate) fn has_moved(&mut self, now: Instant, from: Path) -> bool {
+        let Some(tx) = &self.tx else { return false };
+        if tx.path == Some(from) {
+            return false;
+        }
+        let news = self.moved.is_none_or(|(path, last)| path != from || now.since(last) >= REPORT_INTERVAL);
+        if news {
+            self.moved = Some((from, now));
+        }
+        news
+    }
+}
+
+/// All peers, by their dense numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Peers(Vec<Peer>);
+
+impl Peers {
+    /// Makes room for the peers below `count`.
+    pub(crate) fn grow(&mut self, count: usize) {
+        if self.0.len() < count {
+            self.0.resize_with(count, Peer::default);
+        }
+    }
+
+    /// The peer, made if it is new; only mail does that.
+    pub(crate) fn make(&mut self, peer: PeerIdx) -> &mut Peer {
+        let at = peer.0 as usize;
+        self.grow(at + 1);
+        &mut self.0[at]
+    }
+
+    pub(crate) fn forget(&mut self, peer: PeerIdx) {
+        if let Some(known) = self.get_mut(peer) {
+            *known = Peer::default();
+        }
+    }
+
+    pub(crate) fn get(&self, peer: PeerIdx) -> Option<&Peer> {
+        self.0.get(peer.0 as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, peer: PeerIdx) -> Option<&mut Peer> {
+        self.0.get_mut(peer.0 as usize)
+    }
+
+    /// What control told about the peer.
+    pub(crate) fn tx(&self, peer: PeerIdx) -> Option<&PeerTx> {
+        self.get(peer).and_then(|peer| peer.tx.as_deref())
+    }
+
+    /// Reports edges that happened, if control waits for them and the queue has a place.
+    pub(crate) fn watched(&mut self, peer: PeerIdx, happened: Watch, events: &mut Vec<Event>) {
+        let Some(state) = self.get_mut(peer) else { return };
+        if let Some(seen) = state.edges(happened)
+            && super::raise(events, Event::Seen(peer, seen))
+        {
+            state.disarm(seen);
+        }
+    }
+}

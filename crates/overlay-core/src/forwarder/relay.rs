@@ -1,0 +1,79 @@
+//! Carrying others' datagrams. A relay frame is exactly as long behind this node as before it, so it is re-sealed where it
+//! lies in its slot, and frames that came in one train leave in one.
+
+use crate::PeerIdx;
+use crate::forwarder::Forwarder;
+use crate::forwarder::batch::{Batch, Ecn, Span};
+use crate::forwarder::drop::DropReason;
+use crate::forwarder::frame::HOP_LIMIT_AT;
+use crate::forwarder::mail::{Event, PeerKind};
+use crate::forwarder::raise;
+use crate::forwarder::stats::Figure;
+use crate::forwarder::way::seal_datagram;
+use ln6_crypto::message::TRANSPORT_HEADER;
+use ln6_types::{Instant, RouterId};
+
+/// A relay frame for somebody else, opened in its slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transit {
+    /// The neighbour it came from.
+    pub(crate) from: PeerIdx,
+    /// The datagram that carried it: transport header, frame, padding, tag.
+    pub(crate) datagram: Span,
+    /// Octets of the frame.
+    pub(crate) frame: usize,
+    /// Octets of the text: the frame and padding.
+    pub(crate) text: usize,
+    pub(crate) hop_limit: u8,
+    pub(crate) to: RouterId,
+    pub(crate) ecn: Ecn,
+}
+
+impl Forwarder {
+    /// Sends a relay frame on to the next hop.
+    pub(crate) fn relay(
+        &mut self,
+        now: Instant,
+        transit: Transit,
+        arena: &mut [u8],
+        out: &mut Batch,
+    ) -> Result<(), DropReason> {
+        if self.config.transit == 0 {
+            return Err(DropReason::RelayRefused);
+        }
+        if transit.hop_limit <= 1 {
+            return Err(DropReason::RelayHopLimit);
+        }
+        let Some(next) = self.fib.relay_to(&transit.to) else {
+            return Err(self.no_relay(now, transit, out));
+        };
+        let tx = self.peers.tx(next).filter(|tx| tx.kind == PeerKind::Node);
+        let key = tx.and_then(|tx| tx.key.as_deref()).filter(|key| now < key.expires());
+        let (Some(tx), Some(key)) = (tx, key) else {
+            return Err(self.no_relay(now, transit, out));
+        };
+        let Some(to) = tx.path.filter(|path| path.is_direct()) else {
+            return Err(self.no_relay(now, transit, out));
+        };
+        if !self.transit_tokens.take(now, u64::from(transit.datagram.len)) {
+            return Err(DropReason::RelayCapped);
+        }
+        let counter = key.reserve(1).ok_or(DropReason::CounterExhausted)?;
+        let datagram = &mut arena[transit.datagram.range()];
+        datagram[TRANSPORT_HEADER + HOP_LIMIT_AT] = transit.hop_limit - 1;
+        seal_datagram(key, counter, datagram, transit.frame, transit.text);
+        tx.counters.sent(1, transit.frame as u64);
+        let (at, len) = (transit.datagram.at as usize, transit.datagram.len as usize);
+        self.transmit.send(to, transit.ecn, at, len, out);
+        self.config.stats.add(Figure::Relayed, 1);
+        self.config.stats.add(Figure::RelayedBytes, len as u64);
+        Ok(())
+    }
+
+    fn no_relay(&mut self, now: Instant, transit: Transit, out: &mut Batch) -> DropReason {
+        if self.no_relay_tokens.take(now, 1) {
+            raise(&mut out.events, Event::NoRelay { peer: transit.from, router: transit.to });
+        }
+        DropReason::RelayNoRoute
+    }
+}

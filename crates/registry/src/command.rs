@@ -1,0 +1,218 @@
+//! What can be asked of the registry, and by whom.
+
+use crate::id::{DelegationId, InvitationId, RequestId};
+use crate::invitation::{Purpose, Secret};
+use crate::policy::{Policy, Pool};
+use crate::registry::Roles;
+use ln6_types::{Prefix, PublicKey, VerifyKey};
+use serde::{Deserialize, Serialize};
+
+/// Who asks. The shell vouches for it: a page's login, the local socket, the key of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// Whoever sits at the machine.
+    Operator,
+    /// An administrator of the page or the API, by name.
+    Admin(String),
+    /// The key of a session; may be a stranger's.
+    Node(PublicKey),
+    /// Time has passed.
+    Clock,
+}
+
+/// A key asks to be let in, or for what it already has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// Its X25519 key; must be the session's.
+    pub key: PublicKey,
+    /// Its Ed25519 key.
+    pub sign: VerifyKey,
+    /// The holder's name it would like.
+    pub name: Option<String>,
+    /// The length it would like, 128 for a single host.
+    pub size: Option<u8>,
+    /// Its mesh's network name, for the proposal.
+    pub ssid: Option<String>,
+    /// The invitation's secret.
+    pub secret: Option<Secret>,
+    /// How to reach its people. The registry checks its form and does not keep it.
+    pub contact: Option<String>,
+}
+
+/// A new invitation; its secret comes from the entropy given to `decide` (see [`Secret::from_entropy`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewInvitation {
+    /// Seconds it is valid for, at most a year.
+    pub valid_for: u64,
+    /// The name its user gets.
+    pub name: Option<String>,
+    /// The length its user gets.
+    pub size: Option<u8>,
+    /// What using it does.
+    pub purpose: Purpose,
+}
+
+/// Whom a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A holder, by name: all its keys and prefixes.
+    Holder(String),
+    /// One key.
+    Key(PublicKey),
+}
+
+/// What a replaced holder goes on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replacement {
+    /// This key, at once.
+    Key {
+        /// Its X25519 key.
+        key: PublicKey,
+        /// Its Ed25519 key.
+        sign: VerifyKey,
+    },
+    /// Whoever uses a one-time invitation, valid for so many seconds.
+    Invitation {
+        /// Seconds.
+        valid_for: u64,
+    },
+}
+
+/// Everything that changes the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Adds a pool, or changes the policy of the one with this prefix. Operator only.
+    SetPool(Pool),
+    /// Operator only.
+    SetPolicy(Policy),
+    /// What a holder's keys may be besides nodes. Operator only.
+    SetRoles {
+        /// The holder's name.
+        holder: String,
+        /// From now on.
+        roles: Roles,
+    },
+    /// Keeps a prefix from being given, except to the holder of that name.
+    Reserve {
+        /// Must lie within a pool.
+        prefix: Prefix,
+        /// Whom for.
+        name: Option<String>,
+        /// Why.
+        note: String,
+    },
+    /// Lifts a reservation.
+    Unreserve {
+        /// Exactly as reserved.
+        prefix: Prefix,
+    },
+    /// Makes an invitation.
+    Invite(NewInvitation),
+    /// Withdraws an unused invitation.
+    Withdraw {
+        /// Which.
+        invitation: InvitationId,
+    },
+    /// See [`Join`].
+    Join(Join),
+    /// A key wants a certificate with later dates.
+    Renew {
+        /// Its own.
+        key: PublicKey,
+    },
+    /// Lets a waiting key in.
+    Approve {
+        /// Which.
+        request: RequestId,
+        /// Exactly this prefix.
+        prefix: Option<Prefix>,
+        /// This length instead of the one asked for.
+        size: Option<u8>,
+        /// This name instead of the one asked for.
+        name: Option<String>,
+        /// As one more key of this holder.
+        holder: Option<String>,
+    },
+    /// Sends a waiting key away.
+    Deny {
+        /// Which.
+        request: RequestId,
+        /// Told to the asker.
+        reason: String,
+    },
+    /// Lets a key in that has not asked (a key list, an administrator with the key at hand).
+    Admit {
+        /// As it would have asked; its secret is ignored.
+        join: Join,
+        /// Exactly this prefix.
+        prefix: Option<Prefix>,
+    },
+    /// One more key for a holder.
+    AddKey {
+        /// The holder's name.
+        holder: String,
+        /// The X25519 key.
+        key: PublicKey,
+        /// The Ed25519 key.
+        sign: VerifyKey,
+    },
+    /// Names keys as no longer trusted, for ever; a holder without a key loses its prefix after a grace.
+    Revoke {
+        /// A key, or all keys of a holder.
+        target: Target,
+        /// Kept in the journal.
+        reason: String,
+    },
+    /// Takes a holder's certificates away until further notice; its prefix stays its own.
+    Suspend {
+        /// The holder's name.
+        holder: String,
+        /// Kept in the journal.
+        reason: String,
+    },
+    /// Ends a suspension.
+    Resume {
+        /// The holder's name.
+        holder: String,
+    },
+    /// Gives a holder's prefix to a new key; its old keys are revoked.
+    Replace {
+        /// The holder's name.
+        holder: String,
+        /// The new key, or an invitation for it.
+        with: Replacement,
+    },
+    /// Another length for a holder's prefix: in place, or (if allowed) by a second prefix beside the old one.
+    Resize {
+        /// Which.
+        delegation: DelegationId,
+        /// The new length.
+        size: u8,
+        /// Whether a move to another prefix will do.
+        moving: bool,
+    },
+    /// A key goes away; its prefix is kept for it through the quarantine.
+    Leave {
+        /// Its own.
+        key: PublicKey,
+    },
+    /// A stock WireGuard client inside a holder's delegation.
+    RegisterLeaf {
+        /// A key of the holder: the gateway the client connects to.
+        host: PublicKey,
+        /// The client's name.
+        name: String,
+        /// The client's key.
+        key: PublicKey,
+        /// Its length; 128 if not given.
+        size: Option<u8>,
+    },
+    /// Forgets a stock client.
+    RemoveLeaf {
+        /// The client's key.
+        key: PublicKey,
+    },
+    /// Whatever time has brought about.
+    Expire,
+}

@@ -1,0 +1,284 @@
+//! What has happened: the journal's language. Nothing here is ever taken back or rewritten.
+
+use crate::command::Actor;
+use crate::id::{DelegationId, HolderId, InvitationId, RequestId};
+use crate::invitation::Invitation;
+use crate::policy::{Policy, Pool};
+use crate::registry::{Leaf, Request, Reservation, Roles};
+use ln6_types::{Prefix, PublicKey, UnixTime, VerifyKey};
+use serde::{Deserialize, Serialize};
+
+/// The version of the journal's language; written as `1`, anything else is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct V1;
+
+impl Serialize for V1 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(1)
+    }
+}
+
+impl<'de> Deserialize<'de> for V1 {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            1 => Ok(V1),
+            _ => Err(serde::de::Error::custom("written by a newer version")),
+        }
+    }
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The version of this line.
+    pub v: V1,
+    /// When.
+    pub at: UnixTime,
+    /// By whom.
+    pub who: Actor,
+    /// What.
+    pub what: What,
+}
+
+/// What a certificate says; signing it always gives the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issue {
+    /// Strictly increasing across the registry.
+    pub serial: u64,
+    /// The X25519 key.
+    pub key: PublicKey,
+    /// The Ed25519 key.
+    pub sign: VerifyKey,
+    /// The node's name.
+    pub name: String,
+    /// The holder's name.
+    pub holder: String,
+    /// What it may originate: sorted, disjoint.
+    pub prefixes: Vec<Prefix>,
+    /// The pools it serves as an exit or broker: sorted, disjoint.
+    pub pools: Vec<Prefix>,
+    /// What it may be besides a node.
+    pub roles: Roles,
+    /// Rights begin.
+    pub not_before: UnixTime,
+    /// Renewal is overdue.
+    pub not_after: UnixTime,
+    /// Rights end.
+    pub grace_until: UnixTime,
+}
+
+/// What a revocation names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revoked {
+    /// One certificate (suspension, leaving, a smaller prefix).
+    Serial(u64),
+    /// A key, for ever.
+    Key(PublicKey),
+}
+
+/// Why something is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// For now, or in favour of a certificate that says something else.
+    Suspended,
+    /// For good.
+    Revoked,
+    /// Another key took the holder's place.
+    Replaced,
+    /// The node said goodbye.
+    Left,
+}
+
+/// A revocation; its number has no gap before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// 1, 2, 3 …
+    pub number: u64,
+    /// What is named.
+    pub what: Revoked,
+    /// Why.
+    pub cause: Cause,
+    /// Since when.
+    pub at: UnixTime,
+    /// The last `grace_until` of the certificates concerned: it need not be remembered for longer.
+    pub until: UnixTime,
+}
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A registry restored from a backup begins a new epoch (merging is the shell's part and not yet written).
+    Epoch {
+        /// Its number.
+        epoch: u64,
+    },
+    /// A pool is new, or its policy has changed.
+    PoolSet(Pool),
+    /// Spans and caps.
+    PolicySet(Policy),
+    /// A holder's roles.
+    RolesSet {
+        /// Whose.
+        holder: HolderId,
+        /// From now on.
+        roles: Roles,
+    },
+    /// A prefix is kept.
+    Reserved(Reservation),
+    /// A prefix is no longer kept.
+    Unreserved {
+        /// Which.
+        prefix: Prefix,
+    },
+    /// An invitation was made.
+    Invited(Invitation),
+    /// An invitation was withdrawn.
+    InvitationWithdrawn {
+        /// Which.
+        id: InvitationId,
+    },
+    /// An invitation is burnt.
+    InvitationUsed {
+        /// Which.
+        id: InvitationId,
+        /// By whom.
+        key: PublicKey,
+    },
+    /// A key waits for an administrator, or has corrected what it asks for.
+    Requested(Request),
+    /// It was let in.
+    Approved {
+        /// Which request.
+        id: RequestId,
+    },
+    /// It was sent away.
+    Denied {
+        /// Which request.
+        id: RequestId,
+        /// Its key.
+        key: PublicKey,
+        /// Told to the asker.
+        reason: String,
+    },
+    /// Nobody decided in time.
+    RequestExpired {
+        /// Which request.
+        id: RequestId,
+    },
+    /// A holder is new.
+    HolderAdded {
+        /// Its number.
+        id: HolderId,
+        /// Its name.
+        name: String,
+    },
+    /// A key now speaks for a holder (a new key, or one that came back, or one with a new signing key).
+    KeyAdded {
+        /// Whose.
+        holder: HolderId,
+        /// The X25519 key.
+        key: PublicKey,
+        /// The Ed25519 key.
+        sign: VerifyKey,
+        /// The node's name.
+        name: String,
+    },
+    /// A key is no longer trusted, for ever.
+    KeyRevoked {
+        /// Which.
+        key: PublicKey,
+        /// Why.
+        reason: String,
+    },
+    /// A key has gone of its own will.
+    KeyLeft {
+        /// Which.
+        key: PublicKey,
+    },
+    /// A key's last certificate has ended.
+    KeyLapsed {
+        /// Which.
+        key: PublicKey,
+    },
+    /// A prefix is delegated.
+    Granted {
+        /// Its number.
+        id: DelegationId,
+        /// To whom.
+        holder: HolderId,
+        /// The prefix.
+        prefix: Prefix,
+    },
+    /// A delegation has grown or shrunk around its first address.
+    Resized {
+        /// Which.
+        id: DelegationId,
+        /// From now on.
+        prefix: Prefix,
+    },
+    /// What a shrunk delegation has let go of, kept until no certificate names it.
+    Kept {
+        /// Its number.
+        id: DelegationId,
+        /// The former holder.
+        holder: HolderId,
+        /// The former prefix.
+        prefix: Prefix,
+        /// Until when.
+        until: UnixTime,
+    },
+    /// A delegation lives on for a while beside its successor.
+    Retiring {
+        /// Which.
+        id: DelegationId,
+        /// Until when.
+        until: UnixTime,
+    },
+    /// A holder is suspended.
+    Suspended {
+        /// Who.
+        holder: HolderId,
+        /// Why.
+        reason: String,
+    },
+    /// A holder is itself again: a suspension ended, or a key came back during grace or quarantine.
+    Resumed {
+        /// Who.
+        holder: HolderId,
+    },
+    /// A holder has no key left; its prefixes wait for a replacement.
+    HolderRevoked {
+        /// Who.
+        holder: HolderId,
+        /// Then quarantine begins.
+        until: UnixTime,
+    },
+    /// A holder has gone; a delegation is given to nobody else until then.
+    Quarantined {
+        /// Which.
+        id: DelegationId,
+        /// Later than every certificate that names the prefix.
+        until: UnixTime,
+        /// Whether its holder may have it back.
+        returns: bool,
+    },
+    /// A delegation is over.
+    Freed {
+        /// Which.
+        id: DelegationId,
+    },
+    /// A certificate may be signed.
+    Issued(Issue),
+    /// A revocation may be signed.
+    Revocation(Revocation),
+    /// A stock client is known.
+    LeafAdded(Leaf),
+    /// A stock client is forgotten.
+    LeafRemoved {
+        /// Its key.
+        key: PublicKey,
+    },
+}

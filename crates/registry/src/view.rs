@@ -1,0 +1,350 @@
+//! What pages and tools show: plain structs, made when asked for.
+
+use crate::id::{DelegationId, HolderId, InvitationId, RequestId};
+use crate::invitation::{Invitation, Purpose};
+use crate::policy::Pool;
+use crate::proposal::proposed_slot;
+use crate::registry::{Delegation, DelegationState, HolderState, KeyState, Registry, Request, Roles, Tenure};
+use core::time::Duration;
+use ln6_types::{Prefix, PublicKey, UnixTime};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What a key is told when it asks how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It has a certificate: this serial.
+    Granted(u64),
+    /// It waits, with so many before it.
+    Waiting {
+        /// Its request.
+        request: RequestId,
+        /// 0 is next.
+        place: u32,
+    },
+    /// It was sent away.
+    Denied {
+        /// Why.
+        reason: String,
+        /// It may ask again then.
+        until: UnixTime,
+    },
+    /// Its holder is suspended.
+    Suspended,
+    /// It is not trusted any more.
+    Revoked,
+    /// Nothing is known of it, or it has gone.
+    Unknown,
+}
+
+/// A key as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyView {
+    /// The X25519 key.
+    pub key: PublicKey,
+    /// The node's name.
+    pub name: String,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// The certificate in force.
+    pub serial: Option<u64>,
+    /// When that should have been renewed.
+    pub not_after: Option<UnixTime>,
+    /// When its rights end.
+    pub grace_until: Option<UnixTime>,
+}
+
+/// A holder as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HolderView {
+    /// Its number.
+    pub id: HolderId,
+    /// Its name.
+    pub name: String,
+    /// Where it is in its life.
+    pub state: HolderState,
+    /// What its keys may be.
+    pub roles: Roles,
+    /// Since when it is known.
+    pub since: UnixTime,
+    /// Its keys, past ones included.
+    pub keys: Vec<KeyView>,
+    /// Its prefixes.
+    pub prefixes: Vec<PrefixView>,
+}
+
+/// A delegation as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PrefixView {
+    /// Its number.
+    pub id: DelegationId,
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The holder's name.
+    pub holder: String,
+    /// Where it is in its life.
+    pub state: DelegationState,
+    /// Since when.
+    pub since: UnixTime,
+    /// The last moment a certificate names it.
+    pub named_until: UnixTime,
+    /// The shortest length it could grow to in place just now.
+    pub grows_to: u8,
+}
+
+/// A pool as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PoolView {
+    /// The pool and its policy.
+    #[serde(flatten)]
+    pub pool: Pool,
+    /// How many delegations it holds, quarantined ones included.
+    pub delegations: usize,
+    /// How many default-sized slots would fit at most, and how many of those are untouched; 0 for host-only pools.
+    pub slots: u64,
+    /// See `slots`.
+    pub free: u64,
+}
+
+/// A request as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RequestView {
+    /// What was asked.
+    #[serde(flatten)]
+    pub request: Request,
+    /// What the network name points at.
+    pub proposal: Option<Prefix>,
+    /// Whether that is free.
+    pub proposal_free: bool,
+}
+
+/// An invitation as shown: never its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InvitationView {
+    /// Its number.
+    pub id: InvitationId,
+    /// `open`, `used`, `expired` or `withdrawn`.
+    pub state: &'static str,
+    /// The name its user gets.
+    pub name: Option<String>,
+    /// The length its user gets.
+    pub size: Option<u8>,
+    /// What using it does.
+    pub purpose: Purpose,
+    /// From then on it is refused.
+    pub expires: UnixTime,
+    /// Who has burnt it.
+    pub used_by: Option<PublicKey>,
+}
+
+/// One answer to "who held this prefix then".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HistoryView {
+    /// What was held.
+    pub prefix: Prefix,
+    /// By whom.
+    pub holder: HolderId,
+    /// By which name.
+    pub name: String,
+    /// With which keys, at the moment asked for or all the while.
+    pub keys: Vec<PublicKey>,
+    /// From.
+    pub from: UnixTime,
+    /// To; `None` while it lasts.
+    pub to: Option<UnixTime>,
+}
+
+impl Registry {
+    /// How a key stands.
+    pub fn standing(&self, at: UnixTime, key: &PublicKey) -> Standing {
+        if let Some(id) = self.asking.get(key) {
+            let place = self.requests.keys().take_while(|waiting| *waiting < id).count();
+            return Standing::Waiting { request: *id, place: u32::try_from(place).unwrap_or(u32::MAX) };
+        }
+        if let Some(denial) = self.denials.get(key) {
+            let until = denial.at + Duration::from_secs(self.policy.denial_span);
+            if until > at {
+                return Standing::Denied { reason: denial.reason.clone(), until };
+            }
+        }
+        let Some(record) = self.keys.get(key) else { return Standing::Unknown };
+        let holder = self.holders.get(&record.holder).map(|h| h.state);
+        match (record.state, holder, self.certificate_of(key)) {
+            (KeyState::Revoked, _, _) => Standing::Revoked,
+            (KeyState::Active, Some(HolderState::Suspended), _) => Standing::Suspended,
+            (_, Some(HolderState::Active), Some(issue)) => Standing::Granted(issue.serial),
+            _ => Standing::Unknown,
+        }
+    }
+
+    /// Every holder; gone ones if asked for.
+    pub fn holder_views(&self, gone: bool) -> Vec<HolderView> {
+        let shown = self.holders.values().filter(|h| gone || h.state != HolderState::Gone);
+        let view = |h: &crate::Holder| HolderView {
+            id: h.id,
+            name: h.name.clone(),
+            state: h.state,
+            roles: h.roles,
+            since: h.since,
+            keys: h.keys.iter().filter_map(|key| self.key_view(h.id, key)).collect(),
+            prefixes: h.delegations.iter().filter_map(|id| self.prefix_view(*id)).collect(),
+        };
+        shown.map(view).collect()
+    }
+
+    fn key_view(&self, holder: HolderId, key: &PublicKey) -> Option<KeyView> {
+        let record = self.keys.get(key).filter(|record| record.holder == holder)?;
+        let issue = self.certificate_of(key);
+        Some(KeyView {
+            key: *key,
+            name: record.name.clone(),
+            state: record.state,
+            serial: issue.map(|i| i.serial),
+            not_after: issue.map(|i| i.not_after),
+            grace_until: issue.map(|i| i.grace_until),
+        })
+    }
+
+    fn prefix_view(&self, id: DelegationId) -> Option<PrefixView> {
+        let d = self.delegations.get(&id)?;
+        let holder = self.holders.get(&d.holder)?;
+        Some(PrefixView {
+            id,
+            prefix: d.prefix,
+            holder: holder.name.clone(),
+            state: d.state,
+            since: d.since,
+            named_until: d.named_until,
+            grows_to: d.prefix.len(),
+        })
+    }
+
+    /// Every delegation that is not free, in order of prefix.
+    pub fn prefix_views(&self) -> Vec<PrefixView> {
+        let mut views: Vec<PrefixView> =
+            self.delegations.keys().filter_map(|id| self.prefix_view(*id)).collect();
+        let taken = self.owners();
+        for view in views.iter_mut().filter(|view| view.state.is_live() && view.prefix.len() <= 64) {
+            let pool = self.pool_of(view.prefix).map_or(view.prefix.len(), |pool| pool.prefix.len());
+            let room = |len: &u8| self.may_grow(view.id, Prefix::new(view.prefix.network(), *len), &taken);
+            view.grows_to = (pool..view.prefix.len()).find(room).unwrap_or(view.prefix.len());
+        }
+        views.sort_by_key(|view| (view.prefix, view.id));
+        views
+    }
+
+    /// Everything that is taken, with the delegation it is taken by, if any.
+    fn owners(&self) -> BTreeMap<Prefix, Option<DelegationId>> {
+        let kept = self.reservations.keys().copied().chain(self.pools.values().filter_map(|pool| pool.hosts));
+        let mut owners: BTreeMap<_, _> = kept.map(|prefix| (prefix, None)).collect();
+        let (live, past): (Vec<_>, Vec<_>) = self.delegations.values().partition(|d| d.state.is_live());
+        owners.extend(past.into_iter().chain(live).map(|d| (d.prefix, Some(d.id))));
+        owners
+    }
+
+    /// Whether all that is taken in `block` is the delegation itself, or its holder's own past.
+    fn may_grow(
+        &self,
+        id: DelegationId,
+        block: Prefix,
+        taken: &BTreeMap<Prefix, Option<DelegationId>>,
+    ) -> bool {
+        let holder = self.delegations.get(&id).map(|d| d.holder);
+        let own_past = |other: &DelegationId| {
+            let past = |d: &&Delegation| {
+                Some(d.holder) == holder && matches!(d.state, DelegationState::Quarantined { .. })
+            };
+            self.delegations.get(other).filter(past).is_some()
+        };
+        let inside = taken.range(block..).take_while(|(prefix, _)| block.covers(**prefix));
+        inside.map(|(_, owner)| owner).all(|owner| owner.is_some_and(|other| other == id || own_past(&other)))
+    }
+
+    /// Every pool with what is left of it.
+    pub fn pool_views(&self) -> Vec<PoolView> {
+        let view = |pool: &Pool| {
+            let within = || self.delegations.values().filter(|d| pool.prefix.covers(d.prefix));
+            let len = pool.default_len;
+            let slots =
+                if len > 64 { 0 } else { 1u64.checked_shl(u32::from(len - pool.prefix.len())).unwrap_or(0) };
+            let kept = self.reservations.keys().copied().filter(|p| pool.prefix.covers(*p));
+            let mut used: Vec<Prefix> = within().map(|d| d.prefix).chain(kept).chain(pool.hosts).collect();
+            used.sort_unstable();
+            used.dedup_by(|later, earlier| earlier.covers(*later));
+            let mut blocks: Vec<Prefix> =
+                used.iter().map(|p| Prefix::new(p.network(), p.len().min(len))).collect();
+            blocks.dedup();
+            let touched =
+                blocks.iter().map(|p| 1u64.checked_shl(u32::from(len.saturating_sub(p.len()))).unwrap_or(0));
+            let free = slots.saturating_sub(touched.fold(0, u64::saturating_add));
+            PoolView { pool: pool.clone(), delegations: within().count(), slots, free }
+        };
+        self.pools.values().map(view).collect()
+    }
+
+    /// The queue, oldest first.
+    pub fn request_views(&self) -> Vec<RequestView> {
+        let taken = self.taken_for_subnets("", None);
+        let view = |request: &Request| {
+            let pools = self.pools.values().filter(|pool| pool.open);
+            let slot = |pool: &Pool| {
+                let size = request.size.unwrap_or(pool.default_len);
+                proposed_slot(pool.prefix, size, request.ssid.as_deref()?).filter(|_| size <= 64)
+            };
+            let proposal = pools.filter_map(slot).next();
+            let proposal_free = proposal.is_some_and(|slot| taken.overlapping(slot).is_none());
+            RequestView { request: request.clone(), proposal, proposal_free }
+        };
+        self.requests.values().map(view).collect()
+    }
+
+    /// All invitations, and how they stand at `at`.
+    pub fn invitation_views(&self, at: UnixTime) -> Vec<InvitationView> {
+        let state = |i: &Invitation| match i {
+            i if i.used_by.is_some() => "used",
+            i if i.withdrawn => "withdrawn",
+            i if i.expires <= at => "expired",
+            _ => "open",
+        };
+        let view = |i: &Invitation| InvitationView {
+            id: i.id,
+            state: state(i),
+            name: i.name.clone(),
+            size: i.size,
+            purpose: i.purpose,
+            expires: i.expires,
+            used_by: i.used_by,
+        };
+        self.invitations.values().map(view).collect()
+    }
+
+    /// Who held `prefix`, a part of it or the whole it is part of, at `at`; the keys are those of that moment.
+    pub fn history_of(&self, prefix: Prefix, at: UnixTime) -> Vec<HistoryView> {
+        let then = |t: &&Tenure| t.prefix.overlaps(prefix) && t.from <= at && t.to.is_none_or(|to| at < to);
+        self.tenures.iter().filter(then).map(|t| self.history_view(t, at, at)).collect()
+    }
+
+    /// Everybody who ever held `prefix`, a part of it or the whole it is part of, with every key they had meanwhile.
+    pub fn tenures_of(&self, prefix: Prefix) -> Vec<HistoryView> {
+        let tenures = self.tenures.iter().filter(|t| t.prefix.overlaps(prefix));
+        tenures.map(|t| self.history_view(t, t.from, t.to.unwrap_or(UnixTime::FOREVER))).collect()
+    }
+
+    /// A tenure with the keys that spoke for its holder between two moments, both included.
+    fn history_view(&self, tenure: &Tenure, first: UnixTime, last: UnixTime) -> HistoryView {
+        let holder = self.holders.get(&tenure.holder);
+        let spoke = |key: &&PublicKey| {
+            let spans = self.keys.get(*key).map(|record| record.spans.iter());
+            let mut own = spans.into_iter().flatten().filter(|(whose, _, _)| *whose == tenure.holder);
+            own.any(|(_, from, to)| *from <= last && to.is_none_or(|to| first <= to))
+        };
+        HistoryView {
+            prefix: tenure.prefix,
+            holder: tenure.holder,
+            name: holder.map(|h| h.name.clone()).unwrap_or_default(),
+            keys: holder.map(|h| h.keys.iter().filter(spoke).copied().collect()).unwrap_or_default(),
+            from: tenure.from,
+            to: tenure.to,
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! The life of a delegation, told case by case.
+
+use ln6_registry::*;
+use ln6_types::{Prefix, PublicKey, UnixTime, VerifyKey};
+
+const DAY: u64 = 86_400;
+
+struct Desk {
+    registry: Registry,
+    now: u64,
+    draws: u8,
+}
+
+fn p(text: &str) -> Prefix {
+    text.parse().expect("prefix")
+}
+
+fn key(n: u8) -> PublicKey {
+    PublicKey([n; 32])
+}
+
+fn ask(n: u8) -> Join {
+    let sign = VerifyKey([n; 32]);
+    Join { key: key(n), sign, name: None, size: None, ssid: None, secret: None, contact: None }
+}
+
+impl Desk {
+    fn with(pool: Pool) -> Self {
+        let mut desk = Desk { registry: Registry::new(), now: 1_700_000_000, draws: 0 };
+        desk.operator(Command::SetPool(pool)).expect("pool");
+        desk
+    }
+
+    fn open() -> Self {
+        Desk::with(Pool::new(p("2001:db8::/40"), Admission::Queue))
+    }
+
+    fn at(&self) -> UnixTime {
+        UnixTime::from_secs(self.now)
+    }
+
+    fn entropy(&self) -> [u8; 32] {
+        [self.draws; 32]
+    }
+
+    fn give(&mut self, who: Actor, command: Command) -> Result<Vec<Event>, Refusal> {
+        self.draws += 1;
+        let events = self.registry.decide(self.at(), &who, &command, &self.entropy())?;
+        events.iter().for_each(|event| self.registry.apply(event));
+        Ok(events)
+    }
+
+    fn operator(&mut self, command: Command) -> Result<Vec<Event>, Refusal> {
+        self.give(Actor::Operator, command)
+    }
+
+    fn join(&mut self, join: Join) -> Result<Standing, Refusal> {
+        let key = join.key;
+        self.give(Actor::Node(key), Command::Join(join))?;
+        Ok(self.registry.standing(self.at(), &key))
+    }
+
+    fn invite(&mut self, name: Option<&str>, size: Option<u8>) -> Secret {
+        let new = NewInvitation {
+            valid_for: 7 * DAY,
+            name: name.map(str::to_owned),
+            size,
+            purpose: Purpose::Admit,
+        };
+        self.operator(Command::Invite(new)).expect("invitation");
+        Secret::from_entropy(&self.entropy())
+    }
+
+    /// A holder `name` with key `n`.
+    fn admitted(&mut self, n: u8, name: &str) -> Prefix {
+        let secret = self.invite(Some(name), None);
+        self.join(Join { secret: Some(secret), ..ask(n) }).expect("joined");
+        self.prefix(n)
+    }
+
+    fn prefix(&self, n: u8) -> Prefix {
+        self.registry.certificate_of(&key(n)).expect("certificate").prefixes[0]
+    }
+
+    fn days(&mut self, days: u64) {
+        self.now += days * DAY;
+        loop {
+            let events = self.registry.expiries_until(self.at());
+            events.iter().for_each(|event| self.registry.apply(event));
+            if events.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn holder(&self, name: &str) -> HolderState {
+        self.registry.holder_named(name).map_or(HolderState::Gone, |h| h.state)
+    }
+}
+
+#[test]
+fn a_secret_admits_at_once_and_always_gives_its_key_the_same_answer() {
+    let mut desk = Desk::open();
+    let secret = desk.invite(Some("quintana"), Some(56));
+    let join = Join { secret: Some(secret), size: Some(48), ..ask(1) };
+    let first = desk.join(join.clone()).expect("joined");
+    assert_eq!(desk.prefix(1).len(), 56);
+    desk.days(30);
+    assert_eq!(desk.join(join), Ok(first));
+    assert_eq!(desk.join(Join { secret: Some(secret), ..ask(2) }), Err(Refusal::InvitationUsed));
+    let guess = Secret([9; 16]);
+    assert_eq!(desk.join(Join { secret: Some(guess), ..ask(2) }), Err(Refusal::InvitationUnknown));
+    let late = desk.invite(None, None);
+    desk.days(7);
+    assert_eq!(desk.join(Join { secret: Some(late), ..ask(3) }), Err(Refusal::InvitationExpired));
+}
+
+#[test]
+fn without_a_secret_a_key_waits_until_it_is_approved() {
+    let mut desk = Desk::open();
+    let join = Join { name: Some("ana".into()), ssid: Some("quintanalibre.org.ar".into()), ..ask(1) };
+    let Ok(Standing::Waiting { request, place: 0 }) = desk.join(join.clone()) else { panic!("not waiting") };
+    assert!(desk.give(Actor::Node(key(1)), Command::Join(join)).expect("again").is_empty());
+    let approve = Command::Approve { request, prefix: None, size: Some(56), name: None, holder: None };
+    desk.give(Actor::Admin("maria".into()), approve.clone()).expect("approved");
+    assert_eq!(desk.prefix(1), p("2001:db8:ee:3e00::/56"));
+    assert_eq!(desk.operator(approve).map_err(|r| r.code()), Err("state_changed"));
+}
+
+#[test]
+fn a_denied_key_is_told_so_for_a_while_but_an_invitation_helps() {
+    let mut desk = Desk::open();
+    let Ok(Standing::Waiting { request, .. }) = desk.join(ask(1)) else { panic!("not waiting") };
+    desk.operator(Command::Deny { request, reason: "who are you?".into() }).expect("denied");
+    assert_eq!(desk.join(ask(1)).map_err(|r| r.code()), Err("denied"));
+    let secret = desk.invite(None, None);
+    assert!(matches!(desk.join(Join { secret: Some(secret), ..ask(1) }), Ok(Standing::Granted(_))));
+    let Ok(Standing::Waiting { request, .. }) = desk.join(ask(2)) else { panic!("not waiting") };
+    desk.operator(Command::Deny { request, reason: String::new() }).expect("denied");
+    desk.days(8);
+    assert!(matches!(desk.join(ask(2)), Ok(Standing::Waiting { .. })));
+}
+
+#[test]
+fn the_queue_is_bounded_in_all_and_for_one_name() {
+    let mut desk = Desk::open();
+    let policy = Policy { queue: 6, queue_per_name: 2, ..Policy::default() };
+    desk.operator(Command::SetPolicy(policy)).expect("policy");
+    let named = |n: u8, name: &str| Join { name: Some(name.into()), ..ask(n) };
+    desk.join(named(1, "a")).expect("first");
+    desk.join(named(2, "a")).expect("second");
+    assert_eq!(desk.join(named(3, "a")), Err(Refusal::QueueFull));
+    for n in 4..8 {
+        desk.join(ask(n)).expect("room");
+    }
+    assert_eq!(desk.join(ask(9)), Err(Refusal::QueueFull));
+    assert!(desk.join(ask(7)).is_ok(), "who waits already may ask again");
+    desk.days(31);
+    assert!(desk.join(ask(9)).is_ok(), "nobody decided in time");
+}
+
+#[test]
+fn meshes_that_keep_the_default_network_name_can_all_wait() {
+    let mut desk = Desk::open();
+    for n in 1..20 {
+        let ssid = Some("LibreMesh.org".to_owned());
+        desk.join(Join { ssid, ..ask(n) }).expect("waits");
+    }
+    let views = desk.registry.request_views();
+    assert_eq!(
+        (views[0].request.name.as_str(), views[18].request.name.as_str()),
+        ("libremesh.org", "libremesh.org-19")
+    );
+}
+
+#[test]
+fn a_waiting_key_may_correct_itself_but_not_for_ever() {
+    let mut desk = Desk::open();
+    for n in 0..9 {
+        desk.join(Join { name: Some(format!("name{n}")), ..ask(1) }).expect("corrected");
+    }
+    assert_eq!(desk.join(Join { name: Some("again".into()), ..ask(1) }), Err(Refusal::TooSoon));
+    assert_eq!(desk.registry.request_views().len(), 1);
+}
+
+#[test]
+fn who_leaves_finds_its_prefix_until_the_last_certificate_has_ended() {
+    let mut desk = Desk::open();
+    let prefix = desk.admitted(1, "quintana");
+    desk.give(Actor::Node(key(1)), Command::Leave { key: key(1) }).expect("left");
+    assert!(desk.registry.certificate_of(&key(1)).is_none());
+    let explicit = Command::Admit { join: Join { name: Some("b".into()), ..ask(2) }, prefix: Some(prefix) };
+    desk.days(269);
+    assert_eq!(desk.operator(explicit.clone()).map_err(|r| r.code()), Err("overlap"));
+    desk.join(ask(1)).expect("back without an invitation");
+    assert_eq!(desk.prefix(1), prefix);
+    desk.give(Actor::Node(key(1)), Command::Leave { key: key(1) }).expect("left");
+    desk.days(271);
+    assert_eq!(desk.holder("quintana"), HolderState::Gone);
+    let secret = desk.invite(None, None);
+    desk.join(Join { secret: Some(secret), ..ask(1) }).expect("admitted anew");
+    assert_eq!(desk.prefix(1), prefix, "the same key, the same prefix, while it is free");
+    assert_eq!(desk.operator(explicit).map_err(|r| r.code()), Err("overlap"));
+}
+
+#[test]
+fn a_key_that_keeps_leaving_and_coming_back_does_not_fill_the_journal() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let mut events = 0;
+    for _ in 0..100 {
+        let left = desk.give(Actor::Node(key(1)), Command::Leave { key: key(1) });
+        events += left.map_or(0, |events| events.len());
+        let _ = desk.join(ask(1));
+    }
+    assert!(events < 100, "{events}");
+    assert_eq!(desk.join(ask(1)), Err(Refusal::TooSoon));
+    desk.now += 3600;
+    assert!(matches!(desk.join(ask(1)), Ok(Standing::Granted(_))));
+}
+
+#[test]
+fn a_view_says_how_far_a_prefix_could_grow() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "a");
+    desk.admitted(2, "b");
+    let grows = |desk: &Desk| desk.registry.prefix_views().iter().map(|v| v.grows_to).collect::<Vec<_>>();
+    let first = grows(&desk);
+    let view = desk.registry.prefix_views()[0].clone();
+    let resize = |size| Command::Resize { delegation: view.id, size, moving: false };
+    assert_eq!(desk.operator(resize(first[0] - 1)).map_err(|r| r.code()), Err("cannot_resize_in_place"));
+    desk.operator(resize(first[0])).expect("as the view has said");
+    desk.operator(resize(46)).expect("shrunk");
+    let after = desk.registry.prefix_views();
+    let own = after.iter().find(|v| v.id == view.id).expect("view");
+    assert_eq!(own.grows_to, first[0], "its own past is not in its way");
+}
+
+#[test]
+fn whoever_never_renews_loses_its_prefix_long_after_its_grace() {
+    let mut desk = Desk::open();
+    let prefix = desk.admitted(1, "quintana");
+    desk.days(269);
+    assert_eq!(desk.holder("quintana"), HolderState::Active);
+    desk.give(Actor::Node(key(1)), Command::Renew { key: key(1) }).expect("late, but in its grace");
+    desk.days(270);
+    assert_eq!(desk.holder("quintana"), HolderState::Left);
+    desk.days(29);
+    assert!(desk.registry.delegations().any(|d| d.prefix == prefix));
+    desk.days(2);
+    assert!(!desk.registry.delegations().any(|d| d.prefix == prefix));
+}
+
+#[test]
+fn renewing_early_changes_nothing_and_later_moves_the_dates() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let renew = || Command::Renew { key: key(1) };
+    let first = desk.registry.certificate_of(&key(1)).expect("certificate").clone();
+    desk.days(59);
+    assert!(desk.give(Actor::Node(key(1)), renew()).expect("renewed").is_empty());
+    desk.days(2);
+    desk.give(Actor::Node(key(1)), renew()).expect("renewed");
+    let second = desk.registry.certificate_of(&key(1)).expect("certificate");
+    assert!(second.serial > first.serial && second.not_after > first.not_after);
+    assert_eq!(second.prefixes, first.prefixes);
+}
+
+#[test]
+fn suspension_revokes_certificates_and_keeps_the_prefix() {
+    let mut desk = Desk::open();
+    let prefix = desk.admitted(1, "quintana");
+    let serial = desk.registry.certificate_of(&key(1)).expect("certificate").serial;
+    desk.operator(Command::Suspend { holder: "quintana".into(), reason: "spam".into() }).expect("suspended");
+    assert_eq!(desk.registry.revocations()[0].what, Revoked::Serial(serial));
+    assert_eq!(desk.join(ask(1)), Err(Refusal::Suspended));
+    assert_eq!(desk.registry.live_delegations().count(), 0);
+    desk.days(1000);
+    desk.operator(Command::Resume { holder: "quintana".into() }).expect("resumed");
+    assert_eq!(desk.prefix(1), prefix);
+    assert_eq!(desk.registry.revocations().len(), 1);
+}
+
+#[test]
+fn a_revoked_key_never_comes_back_but_its_holder_may_be_replaced() {
+    let mut desk = Desk::open();
+    let prefix = desk.admitted(1, "quintana");
+    let revoke = || Command::Revoke { target: Target::Holder("quintana".into()), reason: "stolen".into() };
+    desk.operator(revoke()).expect("revoked");
+    assert_eq!(desk.operator(revoke()).map_err(|r| r.code()), Err("state_changed"));
+    let secret = desk.invite(None, None);
+    assert_eq!(desk.join(Join { secret: Some(secret), ..ask(1) }), Err(Refusal::KeyRevoked));
+    desk.days(100);
+    let with = Replacement::Invitation { valid_for: DAY };
+    desk.operator(Command::Replace { holder: "quintana".into(), with }).expect("invitation");
+    let secret = Secret::from_entropy(&desk.entropy());
+    desk.join(Join { secret: Some(secret), ..ask(2) }).expect("replaced");
+    assert_eq!(desk.prefix(2), prefix);
+    let with = Replacement::Key { key: key(3), sign: VerifyKey([3; 32]) };
+    desk.operator(Command::Replace { holder: "quintana".into(), with }).expect("replaced");
+    assert_eq!(desk.prefix(3), prefix);
+    assert_eq!(desk.join(ask(2)), Err(Refusal::KeyRevoked));
+    let numbers: Vec<u64> = desk.registry.revocations().iter().map(|r| r.number).collect();
+    assert_eq!(numbers, [1, 2]);
+}
+
+#[test]
+fn a_mesh_may_have_two_gateways() {
+    let mut desk = Desk::open();
+    let prefix = desk.admitted(1, "quintana");
+    let add = Command::AddKey { holder: "quintana".into(), key: key(2), sign: VerifyKey([2; 32]) };
+    desk.operator(add).expect("added");
+    assert_eq!(desk.prefix(2), prefix);
+    assert_eq!(desk.registry.certificate_of(&key(2)).expect("certificate").name, "quintana-2");
+    desk.operator(Command::Revoke { target: Target::Key(key(1)), reason: String::new() }).expect("revoked");
+    assert_eq!(desk.holder("quintana"), HolderState::Active);
+    assert_eq!(desk.prefix(2), prefix);
+    let taken = Command::Admit { join: Join { name: Some("quintana".into()), ..ask(4) }, prefix: None };
+    assert_eq!(desk.operator(taken), Err(Refusal::NameTaken("quintana".into())));
+}
+
+#[test]
+fn a_prefix_grows_in_place_shrinks_and_moves() {
+    let mut desk = Desk::open();
+    let first = desk.admitted(1, "a");
+    let id = desk.registry.delegations().next().expect("delegation").id;
+    desk.operator(Command::Resize { delegation: id, size: 44, moving: false }).expect("grown");
+    assert_eq!(desk.prefix(1), p("2001:db8::/44"));
+    desk.operator(Command::Resize { delegation: id, size: 56, moving: false }).expect("shrunk");
+    assert_eq!(desk.prefix(1), p("2001:db8::/56"));
+    let rest = Command::Admit {
+        join: Join { name: Some("b".into()), ..ask(2) },
+        prefix: Some(p("2001:db8:1::/48")),
+    };
+    assert_eq!(
+        desk.operator(rest.clone()).map_err(|r| r.code()),
+        Err("overlap"),
+        "certificates name it still"
+    );
+    for _ in 0..3 {
+        desk.days(100);
+        desk.give(Actor::Node(key(1)), Command::Renew { key: key(1) }).expect("renewed");
+    }
+    desk.operator(rest).expect("nobody names it any more");
+    let blocked = Command::Resize { delegation: id, size: 44, moving: false };
+    assert_eq!(desk.operator(blocked).map_err(|r| r.code()), Err("cannot_resize_in_place"));
+    desk.operator(Command::Resize { delegation: id, size: 44, moving: true }).expect("moved");
+    let both = desk.registry.certificate_of(&key(1)).expect("certificate").prefixes.clone();
+    assert_eq!(both.len(), 2);
+    desk.days(15);
+    let now = desk.registry.certificate_of(&key(1)).expect("certificate").prefixes.clone();
+    assert_eq!(now.len(), 1);
+    assert!(now[0].len() == 44 && !now[0].overlaps(first));
+}
+
+#[test]
+fn the_proposed_slot_is_given_if_it_is_free_and_the_next_best_otherwise() {
+    let mut desk =
+        Desk::with(Pool { default_len: 56, largest: 56, ..Pool::new(p("2001:db8::/40"), Admission::Queue) });
+    for (n, expected) in [(1, Some("2001:db8:d:fe00::/56")), (2, None)] {
+        let secret = desk.invite(None, None);
+        let ssid = Some("LibreMesh.org".to_owned());
+        desk.join(Join { secret: Some(secret), ssid, ..ask(n) }).expect("joined");
+        assert_eq!(desk.prefix(n).len(), 56);
+        assert_eq!(expected.is_some(), Some(desk.prefix(n).to_string().as_str()) == expected);
+    }
+    assert!(desk.registry.holder_named("libremesh.org").is_some());
+    assert!(desk.registry.holder_named("libremesh.org-2").is_some());
+}
+
+#[test]
+fn single_hosts_come_from_the_pools_block_also_where_the_pool_is_only_a_64() {
+    for pool in ["2001:db8::/40", "2001:db8::/64"] {
+        let mut desk = Desk::with(Pool::new(p(pool), Admission::Queue));
+        let block = desk.registry.pools().next().and_then(|pool| pool.hosts).expect("block");
+        let join = |n| Join { size: Some(128), ..ask(n) };
+        let secrets = [desk.invite(None, None), desk.invite(None, None)];
+        for (n, secret) in (1..).zip(secrets) {
+            desk.join(Join { secret: Some(secret), ..join(n) }).expect("joined");
+            assert!(block.covers(desk.prefix(n)) && desk.prefix(n).len() == 128);
+        }
+        assert_ne!(desk.prefix(1), desk.prefix(2));
+        let whole = Command::Admit { join: ask(3), prefix: Some(block) };
+        assert!(desk.operator(whole).is_err());
+    }
+}
+
+#[test]
+fn a_reservation_waits_for_its_name_and_is_not_for_others() {
+    let mut desk = Desk::open();
+    let kept = p("2001:db8:7::/48");
+    let reserve =
+        Command::Reserve { prefix: kept, name: Some("topo-quintana".into()), note: "LibreNet6".into() };
+    desk.operator(reserve).expect("reserved");
+    let other = Command::Admit { join: Join { name: Some("b".into()), ..ask(2) }, prefix: Some(kept) };
+    assert_eq!(desk.operator(other).map_err(|r| r.code()), Err("overlap"));
+    let secret = desk.invite(None, None);
+    let squat = Join { secret: Some(secret), name: Some("topo-quintana".into()), ..ask(3) };
+    assert_eq!(desk.join(squat).map_err(|r| r.code()), Err("name_taken"));
+    assert_eq!(desk.admitted(1, "topo-quintana"), kept);
+}
+
+#[test]
+fn a_stock_client_gets_a_part_of_its_hosts_prefix() {
+    let mut desk = Desk::open();
+    let prefix = desk.admitted(1, "quintana");
+    let leaf =
+        |n: u8, size| Command::RegisterLeaf { host: key(1), name: format!("phone{n}"), key: key(n), size };
+    desk.give(Actor::Node(key(1)), leaf(10, None)).expect("registered");
+    desk.give(Actor::Node(key(1)), leaf(11, Some(64))).expect("registered");
+    assert!(desk.give(Actor::Node(key(1)), leaf(10, None)).expect("again").is_empty());
+    assert_eq!(desk.give(Actor::Node(key(2)), leaf(12, None)), Err(Refusal::NotAllowed));
+    let parts: Vec<Prefix> = desk.registry.leaves().map(|leaf| leaf.prefix).collect();
+    assert!(parts.iter().all(|part| prefix.covers(*part)) && !parts[0].overlaps(parts[1]));
+    assert_eq!(desk.join(ask(10)), Err(Refusal::KeyTaken));
+    desk.operator(Command::RemoveLeaf { key: key(10) }).expect("removed");
+    assert_eq!(desk.registry.leaves().count(), 1);
+}
+
+#[test]
+fn who_held_a_prefix_at_a_time_has_an_answer() {
+    let mut desk = Desk::open();
+    let prefix = desk.admitted(1, "quintana");
+    let during = desk.at();
+    desk.days(1);
+    desk.operator(Command::Revoke { target: Target::Holder("quintana".into()), reason: String::new() })
+        .expect("gone");
+    desk.days(8);
+    desk.days(400);
+    let join = Join { name: Some("later".into()), ..ask(2) };
+    desk.operator(Command::Admit { join, prefix: Some(prefix) }).expect("admitted");
+    let then = desk.registry.history_of(prefix, during);
+    assert_eq!(
+        then.iter().map(|h| (h.name.as_str(), &h.keys[..])).collect::<Vec<_>>(),
+        [("quintana", &[key(1)][..])]
+    );
+    let part = prefix.part(64, 5).expect("part");
+    assert_eq!(desk.registry.history_of(part, desk.at())[0].name, "later");
+    let between = UnixTime::from_secs(during.as_secs() + 50 * DAY);
+    assert!(desk.registry.history_of(prefix, between).is_empty());
+    assert_eq!(desk.registry.tenures_of(prefix).len(), 2);
+}
+
+#[test]
+fn pools_and_roles_are_set_on_the_machine_itself() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "exit");
+    let admin = || Actor::Admin("maria".into());
+    let roles = Roles { exit: true, ..Roles::default() };
+    let set = Command::SetRoles { holder: "exit".into(), roles };
+    assert_eq!(desk.give(admin(), set.clone()), Err(Refusal::NeedsOperator));
+    assert_eq!(desk.give(admin(), Command::SetPolicy(Policy::default())), Err(Refusal::NeedsOperator));
+    desk.operator(set).expect("set");
+    let issue = desk.registry.certificate_of(&key(1)).expect("certificate");
+    assert!(issue.roles.exit && issue.pools == [p("2001:db8::/40")]);
+    let overlapping = Command::SetPool(Pool::new(p("2001:db8:8::/48"), Admission::Queue));
+    assert_eq!(desk.operator(overlapping).map_err(|r| r.code()), Err("overlap"));
+    let mut closed = Pool::new(p("2001:db8::/40"), Admission::Queue);
+    closed.open = false;
+    desk.operator(Command::SetPool(closed)).expect("closed");
+    assert_eq!(desk.join(ask(2)), Err(Refusal::NoPool));
+    desk.operator(Command::SetPool(Pool::new(p("2001:db8::/40"), Admission::Invitation)))
+        .expect("invited only");
+    assert_eq!(desk.join(ask(2)), Err(Refusal::InvitationNeeded));
+    assert_eq!(desk.give(Actor::Node(key(9)), Command::Join(ask(2))), Err(Refusal::NotAllowed));
+}
+
+#[test]
+fn a_new_signing_key_gets_a_new_certificate_and_ends_the_old_one() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let serial = desk.registry.certificate_of(&key(1)).expect("certificate").serial;
+    let other = Join { sign: VerifyKey([99; 32]), ..ask(1) };
+    assert_eq!(desk.join(other.clone()), Err(Refusal::TooSoon));
+    desk.days(1);
+    desk.join(other).expect("bound");
+    assert_eq!(desk.registry.certificate_of(&key(1)).expect("certificate").sign, VerifyKey([99; 32]));
+    assert_eq!(desk.registry.revocations()[0].what, Revoked::Serial(serial));
+}
+
+#[test]
+fn a_signing_key_belongs_to_one_node() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let secret = Some(desk.invite(None, None));
+    let thief = Join { sign: VerifyKey([1; 32]), ..ask(2) };
+    assert_eq!(desk.join(thief.clone()), Err(Refusal::KeyTaken));
+    assert_eq!(desk.join(Join { secret, ..thief }), Err(Refusal::KeyTaken));
+    desk.join(Join { secret, ..ask(2) }).expect("with its own");
+    desk.days(1);
+    assert_eq!(desk.join(Join { sign: VerifyKey([1; 32]), ..ask(2) }), Err(Refusal::KeyTaken));
+}
+
+#[test]
+fn a_full_pool_and_a_wrong_size_are_named() {
+    let mut desk = Desk::with(Pool::new(p("2001:db8::/62"), Admission::Queue));
+    for n in 1..=3 {
+        desk.admitted(n, &format!("n{n}"));
+    }
+    let secret = desk.invite(None, None);
+    let join = Join { secret: Some(secret), ..ask(4) };
+    assert_eq!(desk.join(join), Err(Refusal::PoolExhausted { size: 64 }));
+    assert_eq!(desk.registry.pool_views()[0].free, 0);
+    let large = Join { secret: Some(secret), size: Some(60), ..ask(4) };
+    assert_eq!(desk.join(large).map_err(|r| r.code()), Err("size_outside_policy"));
+    let named = Join { secret: Some(secret), name: Some("Not a name".into()), ..ask(4) };
+    assert_eq!(desk.join(named).map_err(|r| r.code()), Err("name_invalid"));
+}
