@@ -306,7 +306,8 @@ fn replace(packet: &mut [u8], old: &[u8], new: &[u8]) {
         }
     }
     packet[46..48].fill(0);
-    let words = packet[8..].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+    let words =
+        packet[8..].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
     let mut sum: u32 = words.sum::<u32>() + packet.len() as u32 - 40 + 17;
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

@@ -14,7 +14,12 @@ fn connected(net: &Net) -> usize {
     let mut seen: BTreeSet<usize> = on.iter().take(1).copied().collect();
     let mut open: Vec<usize> = seen.iter().copied().collect();
     while let Some(id) = open.pop() {
-        for peer in net.view(id).peers.iter().filter(|peer| peer.neighbour && peer.cost.is_some_and(|cost| cost < 65535)) {
+        for peer in net
+            .view(id)
+            .peers
+            .iter()
+            .filter(|peer| peer.neighbour && peer.cost.is_some_and(|cost| cost < 65535))
+        {
             let other = on.iter().copied().find(|other| net.key(*other) == peer.key);
             if let Some(other) = other.filter(|other| seen.insert(*other)) {
                 open.push(other);
@@ -37,10 +42,21 @@ fn a_network_of(count: usize) {
     let begin = std::time::Instant::now();
     let mut net = grow(1, count);
     let took = net.converge(secs(120));
-    println!("{count} nodes: {took:?} virtual, {:?} real, {} steps, {:?}", begin.elapsed(), net.world.steps, net.world.datagrams);
+    println!(
+        "{count} nodes: {took:?} virtual, {:?} real, {} steps, {:?}",
+        begin.elapsed(),
+        net.world.steps,
+        net.world.datagrams
+    );
     net.world.run(secs(60));
-    println!("a minute more: {:?} real, {} steps, {:?}", begin.elapsed(), net.world.steps, net.world.datagrams);
-    let degrees: Vec<usize> = net.on().iter().map(|id| net.view(*id).peers.iter().filter(|peer| peer.neighbour).count()).collect();
+    println!(
+        "a minute more: {:?} real, {} steps, {:?}",
+        begin.elapsed(),
+        net.world.steps,
+        net.world.datagrams
+    );
+    let degrees: Vec<usize> =
+        net.on().iter().map(|id| net.view(*id).peers.iter().filter(|peer| peer.neighbour).count()).collect();
     println!("degrees {degrees:?}");
     net.world.crash(0);
     net.world.run(secs(60));

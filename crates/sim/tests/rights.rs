@@ -93,7 +93,10 @@ fn a_prefix_that_is_not_held_is_refused_everywhere_and_the_reason_is_shown() {
     for other in [0, 3] {
         let routes = net.view(other).routes;
         let stolen = net.prefix(2).expect("held");
-        let refused: Vec<_> = routes.iter().filter(|route| route.to == stolen && route.router == net.view(1).me.router).collect();
+        let refused: Vec<_> = routes
+            .iter()
+            .filter(|route| route.to == stolen && route.router == net.view(1).me.router)
+            .collect();
         assert!(!refused.is_empty(), "node {other} heard of it");
         assert!(refused.iter().all(|route| !route.selected && route.refused == "not-yours"), "{refused:?}");
     }

@@ -192,9 +192,10 @@ fn a_dead_peer_is_noticed_after_fifteen_seconds() {
     assert!(net.exchange(1, 2));
     net.world.run(secs(30));
     let before = net.view(1).handshakes.0;
+    let (src, dst) = (net.host(1).expect("held"), net.host(2).expect("held"));
     net.world.crash(2);
     net.world.crash(0);
-    net.send(1, 2);
+    net.send_between(1, src, dst);
     net.world.run(secs(14));
     assert_eq!(net.view(1).handshakes.0, before);
     net.world.run(secs(3));
