@@ -118,7 +118,12 @@ pub struct Node {
     pub desk: Option<Box<dyn Desk>>,
     /// How often its state was written.
     pub stores: u64,
+    /// What a thief does to the packets that its control sends in sessions.
+    pub tamper: Option<Tamper>,
 }
+
+/// Changes a packet.
+pub type Tamper = Box<dyn Fn(&mut [u8])>;
 
 impl Node {
     /// A node that is switched off and has an empty disk.
@@ -136,6 +141,7 @@ impl Node {
             notices: Vec::new(),
             desk: None,
             stores: 0,
+            tamper: None,
         }
     }
 

@@ -8,7 +8,7 @@ use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use ln6_crypto::{Reason, SigningKey, fingerprint};
 use ln6_overlay_core::control::view::{PeerView, Standing, View};
-use ln6_overlay_core::control::{Bootstrap, Command, Wish};
+use ln6_overlay_core::control::{Bootstrap, Command, NodeState, Wish};
 use ln6_overlay_core::forwarder::drop::DropReason;
 use ln6_types::{Fingerprint, Instant, Prefix, PublicKey};
 
@@ -267,6 +267,21 @@ impl Net {
         self.world.command(0, Command::Publish(items)).expect("published");
     }
 
+    /// The broker begins anew with this desk; for the time before anybody joined.
+    pub fn restart_broker_with(&mut self, desk: Issuer) {
+        self.world.crash(0);
+        self.world.nodes[0].disk = NodeState::default();
+        self.world.nodes[0].desk = Some(Box::new(desk));
+        self.world.start(0);
+    }
+
+    /// Node `thief` says in Babel that it originates the prefix of `victim` instead of its own.
+    pub fn steal(&mut self, thief: NodeId, victim: NodeId) {
+        let octets = |prefix: Option<Prefix>| prefix.expect("held").network().octets()[..6].to_vec();
+        let (own, other) = (octets(self.prefix(thief)), octets(self.prefix(victim)));
+        self.world.nodes[thief].tamper = Some(Box::new(move |packet| replace(packet, &own, &other)));
+    }
+
     /// What a node's workers dropped, by reason.
     pub fn drops(&self, id: NodeId) -> Vec<(DropReason, u64)> {
         let Some(life) = &self.world.nodes[id].life else { return Vec::new() };
@@ -278,6 +293,26 @@ impl Net {
     pub fn after(&self, span: Duration) -> Instant {
         self.world.now + span
     }
+}
+
+/// Replaces octets in a Babel packet and makes its checksum right again.
+fn replace(packet: &mut [u8], old: &[u8], new: &[u8]) {
+    if packet.len() < 48 || packet[0] >> 4 != 6 || packet[6] != 17 {
+        return;
+    }
+    for at in 48..=packet.len().saturating_sub(old.len()) {
+        if packet[at..].starts_with(old) {
+            packet[at..at + new.len()].copy_from_slice(new);
+        }
+    }
+    packet[46..48].fill(0);
+    let words =
+        packet[8..].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+    let mut sum: u32 = words.sum::<u32>() + packet.len() as u32 - 40 + 17;
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    packet[46..48].copy_from_slice(&(!(sum as u16)).to_be_bytes());
 }
 
 /// An IPv6 packet without an upper layer, ending in its number.

@@ -213,8 +213,11 @@ impl World {
         self.schedule(due, what);
     }
 
-    fn mail(&mut self, id: NodeId, worker: usize, update: Update) {
+    fn mail(&mut self, id: NodeId, worker: usize, mut update: Update) {
         let node = &mut self.nodes[id];
+        if let (Update::Send(_, packet), Some(tamper)) = (&mut update, &node.tamper) {
+            tamper(packet);
+        }
         let life = node.life.as_mut().expect("it writes");
         let after = life.mail[worker].back().map_or(Instant::ZERO, |(due, _)| *due);
         let due = after.max(self.now + self.chance.pause(node.mail_delay));

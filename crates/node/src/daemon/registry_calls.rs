@@ -346,7 +346,7 @@ fn summed(pools: &[PoolView], holders: &[HolderView], waiting: u32, open: u32) -
     let row = |view: &PoolView| {
         let pool = view.pool.prefix;
         let inside = prefixes.iter().filter(|prefix| pool.covers(**prefix));
-        let share: f64 = inside.map(|prefix| (-f64::from(prefix.len() - pool.len())).exp2()).sum();
+        let share = inside.fold(0.0, |sum, prefix| sum + (-f64::from(prefix.len() - pool.len())).exp2());
         PoolRow { prefix: pool, delegations: view.delegations as u32, used_ratio: share }
     };
     BrokerSummary {

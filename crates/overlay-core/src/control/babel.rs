@@ -54,12 +54,12 @@ macro_rules! rights {
 pub(crate) use rights;
 
 impl Control {
-    /// Brings the Babel link with a peer up or down, as its session, its certificate and the wish for it say.
+    /// Brings the Babel link and gossip with a peer up or down, as its session, its certificate and the wish for it say.
     pub(crate) fn settle_link(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let link = peer.kind == PeerKind::Node && peer.direct() && peer.meta.any();
         if link == peer.meta.link {
-            return;
+            return self.settle_gossip(now, idx);
         }
         peer.meta.link = link;
         if link {
@@ -74,6 +74,7 @@ impl Control {
         } else {
             self.routing.link_down(now, LinkId(idx.0));
         }
+        self.settle_gossip(now, idx);
         self.table_changed = true;
     }
 
@@ -91,7 +92,7 @@ impl Control {
     }
 
     /// Carries out what Babel decided.
-    pub(crate) fn drain_routing(&mut self, _now: Instant) {
+    pub(crate) fn drain_routing(&mut self, now: Instant) {
         while let Some(action) = self.routing.poll_action() {
             match action {
                 Action::Send { link, to, packet } => {
@@ -125,8 +126,7 @@ impl Control {
                 Action::SeqnoUsed(seqno) => self.seqno_used(seqno),
                 // Within the network nothing follows a shorter prefix in any case (see `table`).
                 Action::Release { .. } => {}
-                // Whoever advertises the route is a neighbour: gossip with it has begun already.
-                Action::Held { .. } => {}
+                Action::Held { link, .. } => self.compare_if_idle(now, PeerIdx(link.0)),
             }
         }
     }

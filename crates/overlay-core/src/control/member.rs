@@ -10,7 +10,7 @@ use crate::control::{Control, PERSIST_PAUSE, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
-use ln6_crypto::{Endpoint, EndpointKind, NodeRecord, Signed};
+use ln6_crypto::{Endpoint, EndpointKind, ItemId, NodeRecord, Signed};
 use ln6_types::{Instant, Prefix, PublicKey, UnixTime};
 use std::collections::BTreeSet;
 
@@ -18,6 +18,8 @@ use std::collections::BTreeSet;
 pub(crate) const JOIN_AGAIN: Duration = Duration::from_secs(10);
 /// How often a node that needs nothing looks whether its certificate has grown old.
 pub(crate) const NOTHING_TO_ASK: Duration = Duration::from_secs(300);
+/// Least pause between two comparisons that held routes ask for.
+const COMPARE_AGAIN: Duration = Duration::from_secs(4);
 /// A refused request is repeated seldom: an administrator may have made room.
 const REFUSED_AGAIN: Duration = Duration::from_secs(600);
 /// A node record is valid this long and renewed at half of it.
@@ -165,6 +167,9 @@ impl Control {
         let wall = self.wall(now);
         let mut out = Vec::new();
         let heard = self.gossip.handle_message(now, wall, idx, body, &mut self.membership, &mut out);
+        for id in &heard.new {
+            self.try_afresh(*id);
+        }
         if !heard.new.is_empty() {
             self.persist_soon(now, PERSIST_PAUSE);
         }
@@ -172,6 +177,16 @@ impl Control {
             self.refuse_item(idx, refused);
         }
         self.pass_on(out);
+    }
+
+    /// Who says where it is now may be tried there, however often it was not reached before.
+    fn try_afresh(&mut self, id: ItemId) {
+        let record = self.membership.items().get(id).filter(|item| item.kind == ItemKind::Record);
+        let decoded = record.and_then(|item| Signed::<NodeRecord>::decode(&item.bytes).ok());
+        let idx = decoded.and_then(|record| self.peers.by_key(&record.value().key));
+        if let Some(peer) = idx.and_then(|idx| self.peers.get_mut(idx)) {
+            peer.failures = 0;
+        }
     }
 
     pub(crate) fn pass_on(&mut self, messages: Vec<(PeerIdx, Message)>) {
@@ -211,11 +226,25 @@ impl Control {
         self.persist_soon(now, PERSIST_PAUSE);
     }
 
-    /// Gossip with a member begins.
-    pub(crate) fn gossip_with(&mut self, now: Instant, idx: PeerIdx) {
+    /// Gossip with a neighbour runs, or not: as its session, its certificate and the wish for a connection say.
+    pub(crate) fn settle_gossip(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get_mut(idx) else { return };
-        if peer.kind == PeerKind::Node && !peer.gossips {
-            peer.gossips = true;
+        let gossips = peer.kind == PeerKind::Node && peer.connected() && peer.meta.any() && peer.introduced;
+        if gossips == peer.gossips {
+            return;
+        }
+        peer.gossips = gossips;
+        if gossips {
+            self.compare(now, idx);
+        } else {
+            self.gossip.neighbour_down(idx);
+        }
+    }
+
+    /// Begins gossip with a neighbour, or begins anew: digests are exchanged at once.
+    fn compare(&mut self, now: Instant, idx: PeerIdx) {
+        if let Some(peer) = self.peers.get_mut(idx) {
+            peer.compared = Some(now);
             self.gossip.neighbour_up(now, idx);
             let mut out = Vec::new();
             self.gossip.handle_timeout(now, &self.membership, &mut out);
@@ -223,12 +252,12 @@ impl Control {
         }
     }
 
-    /// Gossip with a peer ends.
-    pub(crate) fn gossip_without(&mut self, idx: PeerIdx) {
-        if let Some(peer) = self.peers.get_mut(idx) {
-            peer.gossips = false;
+    /// A neighbour knows of a router whose certificate has not come here: perhaps the message that brought it was lost.
+    pub(crate) fn compare_if_idle(&mut self, now: Instant, idx: PeerIdx) {
+        let lately = |at: Instant| now.since(at) < COMPARE_AGAIN;
+        if self.peers.get(idx).is_some_and(|peer| peer.gossips && !peer.compared.is_some_and(lately)) {
+            self.compare(now, idx);
         }
-        self.gossip.neighbour_down(idx);
     }
 
     /// Sends the certificates that prove who this node is.
@@ -244,13 +273,17 @@ impl Control {
 
     /// Looks at every right anew after certificates, revocations or the time changed.
     pub(crate) fn settle_rights(&mut self, now: Instant) {
-        let wall = self.wall(now);
-        let due = self.rights_until.is_some_and(|until| wall >= until);
+        let due = now >= self.rights_at || self.rights_until.is_some_and(|until| self.wall(now) >= until);
         if self.membership.generation() == self.rights_generation && !due {
             return;
         }
         self.rights_generation = self.membership.generation();
+        if let Some(signed) = self.membership.signed_time() {
+            self.hear_time(now, signed);
+        }
+        let wall = self.wall(now);
         self.rights_until = self.membership.next_change(wall);
+        self.rights_at = self.rights_until.map_or(Instant::FAR_FUTURE, |until| now + until.since(wall));
         self.table_changed = true;
         self.plan_changed = true;
         self.pools = self.all_pools(wall);
@@ -286,12 +319,20 @@ impl Control {
         }
         peer.kind = kind;
         self.peers.changed.insert(idx);
-        if kind == PeerKind::Guest {
-            self.gossip_without(idx);
-        } else if self.peers.get(idx).is_some_and(|peer| peer.connected()) {
-            self.gossip_with(now, idx);
-        }
         self.settle_link(now, idx);
+        if kind == PeerKind::Guest {
+            self.tell_why(now, idx);
+        }
+    }
+
+    /// A node that lost its rights is told by what: as a guest it hears no gossip any more.
+    fn tell_why(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(key) = self.peers.get(idx).filter(|peer| peer.connected()).map(|peer| peer.key) else {
+            return;
+        };
+        for item in self.membership.revocations_of(&key) {
+            self.say_reliably(now, idx, Body::Items(vec![item]));
+        }
     }
 
     fn settle_own(&mut self, now: Instant) {
@@ -475,6 +516,7 @@ impl Control {
                 self.want(now, idx);
                 self.pings.insert((idx, token), now);
                 self.pings.retain(|_, at| now.since(*at) < Duration::from_secs(30));
+                // Without a session it is said as soon as there is one.
                 self.say(idx, Body::Probe { token, sent: now.as_micros() });
             }
             Command::PutStock(peer) => self.put_stock(now, *peer),

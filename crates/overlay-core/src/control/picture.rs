@@ -9,7 +9,7 @@ use crate::{Path, PeerIdx};
 use ln6_crypto::{Certificate, Signed};
 use ln6_routing::Verdict;
 use ln6_types::{Instant, PublicKey, RouterId, UnixTime};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Control {
     /// Everything at `now`.
@@ -58,7 +58,7 @@ impl Control {
             exits,
             validity: own.map(|certificate| (certificate.not_after, certificate.grace_until)),
             endpoints: self.published.clone(),
-            seen_at: self.seen.values().copied().collect(),
+            seen_at: self.seen.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
         }
     }
 
