@@ -56,6 +56,12 @@ const PERSIST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A clock that shows less was never set: 2026-01-01.
 const FIRST_RELEASE: UnixTime = UnixTime::from_secs(1_767_225_600);
+/// A Babel sequence number above those of the previous run. Where nothing was stored (the first run, or a lost disk) it
+/// comes from the clock, which runs on faster than sequence numbers usually do.
+fn first_seqno(saved: &NodeState, wall: UnixTime) -> u16 {
+    if *saved == NodeState::default() { (wall.as_secs() / 256) as u16 } else { saved.seqno_ceiling.wrapping_add(1) }
+}
+
 /// How far brokers may lift a clock that may be right.
 const MOST_LIFT: Duration = Duration::from_secs(30 * 86_400);
 
@@ -105,6 +111,8 @@ pub struct Control {
     // What follows from them.
     standing: Standing,
     refusal: Option<(String, String)>,
+    /// The delegation was given back.
+    has_left: bool,
     held: Vec<Prefix>,
     was_held: Vec<Prefix>,
     pools: Vec<Prefix>,
@@ -169,7 +177,7 @@ impl Control {
         let router = ln6_crypto::keys::router_id(&key);
         let ula = NetworkUla::of(&config.network);
         let mut jitter = Jitter::new(config.seed);
-        let seqno = saved.seqno_ceiling.wrapping_add(1);
+        let seqno = first_seqno(&saved, wall);
         let routing = Router::new(ln6_routing::Config::new(router, seqno, jitter.next()));
         let cookies = CookieChecker::new(&key, now, draw(&mut *secrets));
         let standing = match (&saved.refusal, &config.wish) {
@@ -210,6 +218,7 @@ impl Control {
             routing,
             standing,
             refusal: saved.refusal,
+            has_left: false,
             held: Vec::new(),
             was_held: Vec::new(),
             pools: Vec::new(),
@@ -226,7 +235,7 @@ impl Control {
             rights_until: None,
             rights_at: Instant::FAR_FUTURE,
             generation: 0,
-            seqno_ceiling: saved.seqno_ceiling.wrapping_add(16),
+            seqno_ceiling: seqno.wrapping_add(15),
             record_counter: saved.record_counter,
             pings: BTreeMap::new(),
             retired_indices: Vec::new(),

@@ -243,13 +243,18 @@ impl Net {
 
     /// Sends a packet from `a` to `b` every `pause` for `span`: how many did not arrive.
     pub fn lost(&mut self, a: NodeId, b: NodeId, pause: Duration, span: Duration) -> usize {
-        let (end, mut numbers) = (self.world.now + span, Vec::new());
+        let (begin, end, mut numbers) = (self.world.now, self.world.now + span, Vec::new());
         while self.world.now < end {
             numbers.push(self.send(a, b));
             self.world.run(pause);
         }
         self.world.run(Duration::from_secs(2));
-        numbers.into_iter().filter(|number| self.copies(b, *number) == 0).count()
+        let lost = numbers.iter().enumerate().filter(|(_, number)| self.copies(b, **number) == 0);
+        let lost: Vec<Instant> = lost.map(|(at, _)| begin + pause * at as u32).collect();
+        if self.world.verbose && !lost.is_empty() {
+            println!("lost: {lost:?}");
+        }
+        lost.len()
     }
 
     /// Both directions.
@@ -277,9 +282,9 @@ impl Net {
 
     /// Node `thief` says in Babel that it originates the prefix of `victim` instead of its own.
     pub fn steal(&mut self, thief: NodeId, victim: NodeId) {
-        let octets = |prefix: Option<Prefix>| prefix.expect("held").network().octets()[..6].to_vec();
-        let (own, other) = (octets(self.prefix(thief)), octets(self.prefix(victim)));
-        self.world.nodes[thief].tamper = Some(Box::new(move |packet| replace(packet, &own, &other)));
+        let last = |prefix: Option<Prefix>| prefix.expect("held").network().octets()[5];
+        let (own, other) = (last(self.prefix(thief)), last(self.prefix(victim)));
+        self.world.nodes[thief].tamper = Some(Box::new(move |packet| replace(packet, own, other)));
     }
 
     /// What a node's workers dropped, by reason.
@@ -295,15 +300,23 @@ impl Net {
     }
 }
 
-/// Replaces octets in a Babel packet and makes its checksum right again.
-fn replace(packet: &mut [u8], old: &[u8], new: &[u8]) {
-    if packet.len() < 48 || packet[0] >> 4 != 6 || packet[6] != 17 {
+/// Makes updates (RFC 8966, section 4.6.9) for the /48 that ends in `own` ones for the /48 that ends in `other`, and the
+/// checksum right again. All prefixes are from one /40, so the last octet is never compressed away.
+fn replace(packet: &mut [u8], own: u8, other: u8) {
+    const UPDATE: u8 = 8;
+    if packet.len() < 52 || packet[0] >> 4 != 6 || packet[6] != 17 {
         return;
     }
-    for at in 48..=packet.len().saturating_sub(old.len()) {
-        if packet[at..].starts_with(old) {
-            packet[at..at + new.len()].copy_from_slice(new);
+    let mut at = 52;
+    while at + 2 <= packet.len() {
+        let len = if packet[at] == 0 { 1 } else { 2 + usize::from(packet[at + 1]) };
+        let Some(tlv) = packet.get_mut(at..at + len) else { break };
+        if let [UPDATE, _, 2, _, 48, .., last] = tlv
+            && *last == own
+        {
+            *last = other;
         }
+        at += len;
     }
     packet[46..48].fill(0);
     let words =

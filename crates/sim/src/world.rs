@@ -92,6 +92,10 @@ pub struct World {
     batch: Batch,
     /// Datagrams by their first octet, to see who talks.
     pub datagrams: BTreeMap<u8, u64>,
+    /// What controls send in sessions: frames by their kind and that of their message, packets as (6, 0).
+    pub said: BTreeMap<(u8, u8), u64>,
+    /// Print handshakes and notices as they happen.
+    pub verbose: bool,
 }
 
 impl World {
@@ -109,6 +113,8 @@ impl World {
             arena: vec![0; ArenaLayout::SMALL.len as usize],
             batch: Batch::with_capacity(),
             datagrams: BTreeMap::new(),
+            said: BTreeMap::new(),
+            verbose: false,
         }
     }
 
@@ -214,6 +220,12 @@ impl World {
     }
 
     fn mail(&mut self, id: NodeId, worker: usize, mut update: Update) {
+        if let Update::Send(_, packet) = &update
+            && packet.len() > 6
+        {
+            let kind = if packet[0] >> 4 == 6 { (6, 0) } else { (packet[1], packet[6]) };
+            *self.said.entry(kind).or_default() += 1;
+        }
         let node = &mut self.nodes[id];
         if let (Update::Send(_, packet), Some(tamper)) = (&mut update, &node.tamper) {
             tamper(packet);
@@ -249,6 +261,9 @@ impl World {
         let Some(from) = self.underlay.leave(self.now, id, to) else { return };
         // Which link it takes is decided by who is there now; whether it gets in, when it arrives.
         let receiver = self.underlay.arrive(self.now, to, from);
+        if self.verbose && bytes.first() != Some(&4) {
+            println!("{:?} {id} -> {receiver:?} ({to}) type {}", self.now, bytes[0]);
+        }
         let Some(receiver) = receiver else {
             self.underlay.lost += 1;
             return;
@@ -413,7 +428,12 @@ impl World {
                     let _ = self.tell(id, Command::LeftBroker { to: from });
                 }
             }
-            Output::Notice(notice) => self.nodes[id].notices.push((self.now, notice)),
+            Output::Notice(notice) => {
+                if self.verbose {
+                    println!("{:?} {id}: {notice:?}", self.now);
+                }
+                self.nodes[id].notices.push((self.now, notice));
+            }
         }
     }
 

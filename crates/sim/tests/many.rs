@@ -49,6 +49,7 @@ fn a_network_of(count: usize) {
         net.world.datagrams
     );
     net.world.run(secs(60));
+    println!("{:?}", net.world.said);
     println!(
         "a minute more: {:?} real, {} steps, {:?}",
         begin.elapsed(),

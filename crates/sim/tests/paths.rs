@@ -50,7 +50,8 @@ fn the_ends_of_a_chain_are_relayed_and_upgraded_when_the_cut_heals() {
     net.world.start(a);
     net.world.start(b);
     net.converge(secs(30));
-    assert!(net.exchange(a, b), "{:?} {:?}", net.drops(a), net.drops(b));
+    net.world.verbose = true;
+    assert!(net.exchange(a, b), "{:?} {:?} {:?}", net.drops(a), net.drops(b), net.drops(0));
     let relay = net.peer(a, b).and_then(|peer| peer.through);
     assert_eq!(relay.as_deref(), Some("broker"));
     assert_eq!(net.lost(a, b, millis(100), secs(300)), 0, "also across rekeying");
@@ -100,7 +101,7 @@ fn a_partition_is_survived_by_both_halves_and_heals() {
     let took = net.converge(secs(330));
     println!("healed after {took:?}");
     for b in right {
-        assert!(net.reaches_within(1, b, secs(2)), "{b}");
+        assert!(net.reaches_within(1, b, secs(6)), "{b}");
         assert!(net.exchange(1, b), "{b}");
     }
 }

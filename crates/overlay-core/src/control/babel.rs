@@ -108,7 +108,7 @@ impl Control {
                     let (Some(dst), Some(src)) = (prefix_of(dst), prefix_of(src)) else { continue };
                     if dst == Prefix::host(self.ula.node_address(&router)) {
                         self.next_hops.insert(router, PeerIdx(link.0));
-                        self.reroute(&router);
+                        self.reroute(now, &router);
                     }
                     self.selected.insert((dst, src), router);
                     self.table_changed = true;
@@ -119,7 +119,7 @@ impl Control {
                         && dst == Prefix::host(self.ula.node_address(&router))
                     {
                         self.next_hops.remove(&router);
-                        self.reroute(&router);
+                        self.reroute(now, &router);
                     }
                     self.table_changed = true;
                 }

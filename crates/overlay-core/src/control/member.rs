@@ -125,7 +125,7 @@ impl Control {
             }
             JoinReply::Refused { code, text, retry_secs } => {
                 self.refusal = Some((code.clone(), text.clone()));
-                if self.membership.live(&self.key, self.wall(now)).is_none() {
+                if !matches!(self.standing, Standing::Lost { .. }) && self.membership.live(&self.key, self.wall(now)).is_none() {
                     self.stand(Standing::Refused { code, text });
                 }
                 let again =
@@ -344,6 +344,7 @@ impl Control {
         match status {
             CertificateStatus::Live => self.standing = Standing::Member,
             CertificateStatus::InGrace => self.standing = Standing::InGrace,
+            CertificateStatus::Revoked if self.has_left => self.stand(Standing::Alone),
             CertificateStatus::Revoked => self.stand(Standing::Lost { why: "revoked" }),
             CertificateStatus::Suspended => self.stand(Standing::Lost { why: "suspended" }),
             CertificateStatus::Expired => self.stand(Standing::Lost { why: "expired" }),
@@ -493,7 +494,8 @@ impl Control {
         let broker =
             self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
         if broker && self.wish.is_none() {
-            self.standing = Standing::Alone;
+            self.has_left = true;
+            self.stand(Standing::Alone);
             self.out(Output::Notice(Notice::Left));
             self.persist_soon(now, Duration::ZERO);
         }

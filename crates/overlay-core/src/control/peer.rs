@@ -10,6 +10,7 @@ use core::net::SocketAddr;
 use ln6_crypto::cookie::CookieJar;
 use ln6_crypto::handshake::{Initiator, Tai64n};
 use ln6_crypto::keys::{Psk, router_id};
+use ln6_crypto::message::INITIATION_LEN;
 use ln6_types::{Instant, PublicKey, RouterId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,6 +37,9 @@ pub(crate) struct Pending {
     pub(crate) since: Instant,
     /// It looks for a better path than the one that carries meanwhile.
     pub(crate) upgrade: bool,
+    /// The very message, and where it went.
+    pub(crate) message: [u8; INITIATION_LEN],
+    pub(crate) tried: Vec<Path>,
 }
 
 /// A reliable message that is not acknowledged yet.

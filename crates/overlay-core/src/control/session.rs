@@ -27,9 +27,8 @@ use std::sync::Arc;
 
 /// Initiations from one peer nearer together than this are ignored (wireguard-go's constant).
 const INITIATION_GAP: Duration = Duration::from_millis(20);
-/// How much later than the initiator the responder renews a session: when two handshakes cross, each end may use the session
-/// that the other one began, and then neither is the initiator of what it uses. The two ends wait unequally, so that they
-/// do not cross again.
+/// How much later than the initiator the responder renews a session, should the initiator fail to. The two ends wait
+/// unequally, so that their handshakes do not cross if each believes the other to be the initiator.
 const RESPONDER_LATER: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(20)];
 /// A search for a better path is given up so soon: the session goes on meanwhile.
 const UPGRADE_ATTEMPT_TIME: Duration = Duration::from_secs(14);
@@ -41,12 +40,12 @@ impl Control {
     pub(crate) fn want(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get(idx) else { return };
         let fresh = peer.current.as_ref().is_some_and(|keys| now.since(keys.born) < REJECT_AFTER_TIME);
-        if !(fresh && peer.path.is_some()) && peer.pending.is_none() {
+        if !(fresh && peer.path.is_some()) {
             self.initiate(now, idx);
         }
     }
 
-    /// Sends an initiation, unless one was sent within REKEY_TIMEOUT. The same message goes out on every path there is to
+    /// Sends an initiation; one that was sent within REKEY_TIMEOUT goes only where it did not go yet. The same message goes out on every path there is to
     /// try: the first to arrive is answered, the others are refused as replays, so the fastest path wins.
     pub(crate) fn initiate(&mut self, now: Instant, idx: PeerIdx) {
         self.initiate_by(now, idx, false);
@@ -77,15 +76,21 @@ impl Control {
     }
 
     fn initiate_by(&mut self, now: Instant, idx: PeerIdx, upgrade: bool) {
-        let Some(peer) = self.peers.get(idx) else { return };
-        if peer.pending.as_ref().is_some_and(|pending| now.since(pending.sent) < REKEY_TIMEOUT) {
-            return;
-        }
-        let since = peer.pending.as_ref().map_or(now, |pending| pending.since);
         let mut paths = self.paths_to(now, idx);
         if upgrade {
             paths.retain(|path| matches!(path, Path::Udp(_)));
         }
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if let Some(pending) = peer.pending.as_mut().filter(|pending| now.since(pending.sent) < REKEY_TIMEOUT) {
+            // Paths that turned up meanwhile get the same message.
+            pending.upgrade &= upgrade;
+            let message = pending.message;
+            paths.retain(|path| !pending.tried.contains(path));
+            pending.tried.extend(&paths);
+            paths.into_iter().for_each(|path| self.send_outer(idx, path, message.to_vec()));
+            return;
+        }
+        let since = peer.pending.as_ref().filter(|pending| pending.upgrade == upgrade).map_or(now, |pending| pending.since);
         if paths.is_empty() {
             self.give_up(now, idx);
             return;
@@ -107,7 +112,7 @@ impl Control {
             return;
         };
         peer.jar.write_macs(now, &mut message);
-        peer.pending = Some(Pending { initiator, index, sent: now, since, upgrade });
+        peer.pending = Some(Pending { initiator, index, sent: now, since, upgrade, message, tried: paths.clone() });
         let retry = now + REKEY_TIMEOUT + self.jitter.millis(333);
         self.timers.set(idx, Reason::Retry, retry);
         for path in paths {
@@ -251,7 +256,6 @@ impl Control {
             Ok(keys) => {
                 self.install_receive(now, idx, &keys);
                 let keys = self.sending_half(now, &keys, true, from);
-                self.timers.clear(idx, Reason::Retry);
                 self.install_current(now, idx, keys);
                 // Confirms the keys to the responder even if there is nothing to say.
                 self.send_inner(idx, Vec::new());
@@ -278,6 +282,14 @@ impl Control {
         let Some(idx) = self.peers.by_index(index) else { return };
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let Some(keys) = peer.next.take_if(|keys| keys.index == index) else { return };
+        // Two handshakes crossed: both ends keep to the one that the smaller key began, or each would send under keys that
+        // the other one drops first.
+        let young = |keys: &Keys| keys.initiator && now.since(keys.born) < REKEY_TIMEOUT;
+        if self.key < peer.key && peer.current.as_ref().is_some_and(young) {
+            let dropped = peer.previous.replace(keys);
+            self.retired_indices.extend(dropped.map(|keys| keys.index));
+            return;
+        }
         self.install_current(now, idx, keys);
     }
 
@@ -301,6 +313,11 @@ impl Control {
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let new = peer.current.is_none();
         let path = keys.path;
+        // Whoever began: there is a session, and nothing to be asked for any more.
+        if let Some(moot) = peer.pending.take() {
+            self.retired_indices.push(moot.index);
+        }
+        self.timers.clear(idx, Reason::Retry);
         peer.path = Some(path);
         peer.heard = Some(now);
         if let Path::Udp(address) = path {

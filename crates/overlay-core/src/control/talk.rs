@@ -204,6 +204,12 @@ impl Control {
         peer.transit = hello.transit;
         peer.meta.theirs = hello.meta;
         peer.introduced = true;
+        // Whatever we asked is answered.
+        for waiting in peer.outbox.values_mut() {
+            if let Body::Hello(ours) = &mut waiting.message.body {
+                ours.ask = false;
+            }
+        }
         let (key, kind) = (peer.key, peer.kind);
         let is_told_broker = self.brokers.iter().any(|broker| broker.key == key);
         if let Some(wall) = hello.wall.filter(|_| is_told_broker) {
