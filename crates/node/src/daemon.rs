@@ -143,7 +143,8 @@ impl Daemon {
     async fn serve(mut self) -> Result<(), CliError> {
         self.execute();
         setup::say_ready();
-        let mut ticks = tokio::time::interval(CLOCK_CHECK);
+        let watchdog = setup::watchdog();
+        let mut ticks = tokio::time::interval(watchdog.unwrap_or(CLOCK_CHECK).min(CLOCK_CHECK));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let done = loop {
             let wake = self.wait(&mut ticks).await;
@@ -301,6 +302,7 @@ impl Daemon {
     fn handle_clock(&mut self, now: Instant) {
         let wall = ln6_host::clock::wall();
         self.control.handle_clock(now, wall);
+        setup::say_alive();
         #[cfg(feature = "broker")]
         if let Some(broker) = &mut self.broker {
             broker.tick(now, wall);
@@ -322,7 +324,17 @@ impl Daemon {
     }
 
     fn reload(&mut self) -> Result<Vec<crate::config::Change>, CliError> {
-        let outcome = self.node.reload();
+        let now = self.clock.now();
+        let outcome = self.node.reload().map(|reload| {
+            let puts = reload.stock.into_iter().map(|peer| Command::PutStock(Box::new(peer)));
+            let drops = reload.gone.into_iter().map(Command::DropStock);
+            for command in drops.chain(puts).chain([reload.lan_side]) {
+                if let Err(refusal) = self.control.handle_command(now, command) {
+                    tracing::debug!(%refusal, "nothing to change");
+                }
+            }
+            reload.changes
+        });
         self.news.reloaded(&outcome, ln6_host::clock::wall());
         outcome
     }

@@ -59,7 +59,11 @@ const FIRST_RELEASE: UnixTime = UnixTime::from_secs(1_767_225_600);
 /// A Babel sequence number above those of the previous run. Where nothing was stored (the first run, or a lost disk) it
 /// comes from the clock, which runs on faster than sequence numbers usually do.
 fn first_seqno(saved: &NodeState, wall: UnixTime) -> u16 {
-    if *saved == NodeState::default() { (wall.as_secs() / 256) as u16 } else { saved.seqno_ceiling.wrapping_add(1) }
+    if *saved == NodeState::default() {
+        (wall.as_secs() / 256) as u16
+    } else {
+        saved.seqno_ceiling.wrapping_add(1)
+    }
 }
 
 /// How far brokers may lift a clock that may be right.

@@ -23,7 +23,7 @@ use ln6_overlay_core::forwarder::arena::ArenaLayout;
 use ln6_overlay_core::forwarder::stats::Stats;
 use ln6_overlay_core::forwarder::{self, Forwarder};
 use ln6_overlay_core::host_plan;
-use ln6_types::{Fingerprint, Prefix, UnixTime};
+use ln6_types::{Fingerprint, Prefix, PublicKey, UnixTime};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -335,14 +335,8 @@ async fn control_config(
     }
     let mut stock = Vec::new();
     for peer in &config.wireguard {
-        stock.push(StockPeer {
-            name: peer.name.as_str().to_owned(),
-            key: peer.public_key,
-            psk: peer.psk.load(layout)?,
-            endpoint: resolve(peer.endpoint.as_slice()).await.first().copied(),
-            prefixes: peer.prefixes.clone(),
-            keepalive: peer.keepalive,
-        });
+        let endpoint = resolve(peer.endpoint.as_slice()).await.first().copied();
+        stock.push(to_stock(layout, peer, endpoint)?);
     }
     stock.extend(super::leaves::load(&layout.leaves)?.iter().map(super::leaves::Leaf::peer));
     let wish = config.broker.is_none().then(|| Wish {
@@ -371,6 +365,45 @@ async fn control_config(
         seed: ln6_host::entropy::seed()
             .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
     })
+}
+
+fn to_stock(
+    layout: &Layout,
+    peer: &config::Wireguard,
+    endpoint: Option<SocketAddr>,
+) -> Result<StockPeer, CliError> {
+    Ok(StockPeer {
+        name: peer.name.as_str().to_owned(),
+        key: peer.public_key,
+        psk: peer.psk.load(layout)?,
+        endpoint,
+        prefixes: peer.prefixes.clone(),
+        keepalive: peer.keepalive,
+    })
+}
+
+/// The address of an endpoint that is one already; names are looked up at the start only.
+fn literal(endpoint: Option<&config::Endpoint>) -> Option<SocketAddr> {
+    let endpoint = endpoint?;
+    let host = endpoint.host().trim_start_matches('[').trim_end_matches(']');
+    Some(SocketAddr::new(host.parse().ok()?, endpoint.port()))
+}
+
+fn lan_side(config: &Config) -> control::Command {
+    control::Command::LanSide {
+        lans: config.lans.iter().map(to_lan).collect(),
+        inbound: to_inbound(config.firewall.inbound),
+        openings: config.firewall.openings.iter().map(to_opening).collect(),
+        firewall: config.firewall.inbound != config::Inbound::Off,
+    }
+}
+
+/// What a new configuration asks for.
+pub(crate) struct Reload {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) stock: Vec<StockPeer>,
+    pub(crate) gone: Vec<PublicKey>,
+    pub(crate) lan_side: control::Command,
 }
 
 fn to_lan(lan: &config::Lan) -> LanConfig {
@@ -518,14 +551,30 @@ impl Parts {
             .collect()
     }
 
-    /// Reads the configuration again: what can be applied is, what cannot is named; a bad file changes nothing.
-    pub(crate) fn reload(&mut self) -> Result<Vec<Change>, CliError> {
+    /// Reads the configuration again and says what has to be done: what can be applied is, what cannot is named; a bad
+    /// file changes nothing.
+    pub(crate) fn reload(&mut self) -> Result<Reload, CliError> {
         let new = Config::load(&self.layout)?;
+        let mut stock = Vec::new();
+        for peer in &new.wireguard {
+            stock.push(to_stock(&self.layout, peer, literal(peer.endpoint.as_ref()))?);
+        }
         let changes = config::diff(&self.config, &new);
+        let kept: Vec<PublicKey> = stock.iter().map(|peer| peer.key).collect();
+        let gone = self
+            .config
+            .wireguard
+            .iter()
+            .map(|peer| peer.public_key)
+            .filter(|key| !kept.contains(key))
+            .collect();
         self.log.set(new.node.log);
         // What needs a restart stays as it is until then, and is named again at the next reload.
         self.config.node.log = new.node.log;
-        Ok(changes)
+        self.config.lans = new.lans;
+        self.config.firewall = new.firewall;
+        self.config.wireguard = new.wireguard;
+        Ok(Reload { changes, stock, gone, lan_side: lan_side(&self.config) })
     }
 
     pub(crate) fn remove_socket(&self) {
@@ -545,6 +594,18 @@ pub(crate) fn say_ready() {
 /// Tells the service manager, if there is one.
 pub(crate) fn say_stopping() {
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Stopping]) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+/// Whether the service manager wants to hear from us, and how often.
+pub(crate) fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 3)
+}
+
+/// Tells the service manager that the loop turns.
+pub(crate) fn say_alive() {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]) {
         tracing::debug!(%error, "the service manager was not told");
     }
 }

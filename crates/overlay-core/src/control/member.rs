@@ -125,7 +125,9 @@ impl Control {
             }
             JoinReply::Refused { code, text, retry_secs } => {
                 self.refusal = Some((code.clone(), text.clone()));
-                if !matches!(self.standing, Standing::Lost { .. }) && self.membership.live(&self.key, self.wall(now)).is_none() {
+                if !matches!(self.standing, Standing::Lost { .. })
+                    && self.membership.live(&self.key, self.wall(now)).is_none()
+                {
                     self.stand(Standing::Refused { code, text });
                 }
                 let again =
@@ -522,6 +524,21 @@ impl Control {
                 self.say(idx, Body::Probe { token, sent: now.as_micros() });
             }
             Command::PutStock(peer) => self.put_stock(now, *peer),
+            Command::DropStock(key) => {
+                let idx = self.peers.by_key(&key).ok_or(Refusal::UnknownPeer)?;
+                if self.peers.get(idx).is_some_and(|peer| peer.stock.is_some()) {
+                    self.forget_peer(now, idx);
+                    self.table_changed = true;
+                    self.plan_changed = true;
+                }
+            }
+            Command::LanSide { lans, inbound, openings, firewall } => {
+                self.lans = lans;
+                self.inbound = inbound;
+                self.openings = openings;
+                self.firewall = firewall;
+                self.plan_changed = true;
+            }
             Command::Addresses { of, addresses } => self.add_addresses(now, of, &addresses),
             Command::Leave => self.leave(now)?,
             Command::Shutdown => {

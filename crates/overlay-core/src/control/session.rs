@@ -81,7 +81,8 @@ impl Control {
             paths.retain(|path| matches!(path, Path::Udp(_)));
         }
         let Some(peer) = self.peers.get_mut(idx) else { return };
-        if let Some(pending) = peer.pending.as_mut().filter(|pending| now.since(pending.sent) < REKEY_TIMEOUT) {
+        if let Some(pending) = peer.pending.as_mut().filter(|pending| now.since(pending.sent) < REKEY_TIMEOUT)
+        {
             // Paths that turned up meanwhile get the same message.
             pending.upgrade &= upgrade;
             let message = pending.message;
@@ -90,7 +91,11 @@ impl Control {
             paths.into_iter().for_each(|path| self.send_outer(idx, path, message.to_vec()));
             return;
         }
-        let since = peer.pending.as_ref().filter(|pending| pending.upgrade == upgrade).map_or(now, |pending| pending.since);
+        let since = peer
+            .pending
+            .as_ref()
+            .filter(|pending| pending.upgrade == upgrade)
+            .map_or(now, |pending| pending.since);
         if paths.is_empty() {
             self.give_up(now, idx);
             return;
@@ -112,7 +117,8 @@ impl Control {
             return;
         };
         peer.jar.write_macs(now, &mut message);
-        peer.pending = Some(Pending { initiator, index, sent: now, since, upgrade, message, tried: paths.clone() });
+        peer.pending =
+            Some(Pending { initiator, index, sent: now, since, upgrade, message, tried: paths.clone() });
         let retry = now + REKEY_TIMEOUT + self.jitter.millis(333);
         self.timers.set(idx, Reason::Retry, retry);
         for path in paths {

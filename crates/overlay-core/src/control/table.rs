@@ -28,7 +28,11 @@ impl Control {
     /// The next hop towards `router` changed: a relayed session follows at once.
     pub(crate) fn reroute(&mut self, now: Instant, router: &RouterId) {
         let Some(idx) = self.peers.by_router(router) else { return };
-        if self.peers.get(idx).is_some_and(|peer| peer.pending.as_ref().is_some_and(|pending| !pending.upgrade)) {
+        if self
+            .peers
+            .get(idx)
+            .is_some_and(|peer| peer.pending.as_ref().is_some_and(|pending| !pending.upgrade))
+        {
             self.initiate(now, idx);
         }
         let via = self.relay_towards(router).filter(|via| *via != idx);
