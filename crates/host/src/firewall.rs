@@ -66,8 +66,8 @@ pub fn ruleset(plan: &FirewallPlan, tun: &InterfaceName) -> String {
     let _ = writeln!(text, "table ip6 {table} {{");
     set(&mut text, "members", &plan.members);
     set(&mut text, "protected", &plan.protected);
-    chain(&mut text, "forward", tun, &forward_rules(plan));
-    chain(&mut text, "input", tun, &input_rules(plan));
+    chain(&mut text, "forward", tun, &[pretender(tun)], &forward_rules(plan));
+    chain(&mut text, "input", tun, &[], &input_rules(plan));
     text.push_str("}\n");
     text
 }
@@ -91,9 +91,19 @@ fn set(text: &mut String, name: &str, prefixes: &[Prefix]) {
     text.push_str("\t}\n");
 }
 
-fn chain(text: &mut String, hook: &str, tun: &InterfaceName, rules: &[String]) {
+/// Nobody beside the tunnel may use a member's address that is not ours. The engine sees to it for what goes to other nodes;
+/// this is for stock clients behind this node, to which it lets every source pass (what comes back from the kernel for
+/// them may come from anywhere).
+fn pretender(tun: &InterfaceName) -> String {
+    format!("iifname != \"{tun}\" oifname \"{tun}\" ip6 saddr @members ip6 saddr != @protected counter drop")
+}
+
+fn chain(text: &mut String, hook: &str, tun: &InterfaceName, outward: &[String], rules: &[String]) {
     let _ = writeln!(text, "\tchain {hook} {{");
     let _ = writeln!(text, "\t\ttype filter hook {hook} priority filter; policy accept;");
+    for rule in outward {
+        let _ = writeln!(text, "\t\t{rule}");
+    }
     let _ = writeln!(text, "\t\tiifname != \"{tun}\" accept");
     for rule in rules {
         let _ = writeln!(text, "\t\t{rule}");
