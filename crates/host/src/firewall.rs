@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn closed_lets_no_member_in_unasked() {
         let text = ruleset(&plan(Inbound::Closed), &tun());
-        assert!(!text.contains("saddr @members"));
+        assert!(!text.contains("saddr @members accept"));
         assert!(text.contains("reject"));
     }
 
