@@ -222,9 +222,9 @@ fn a_device_with_four_queues_belongs_to_one_process() {
         let set = Tun::open("ln6multi", 4, TunOptions::default()).unwrap();
         assert_eq!(set.queues.len(), 4);
         let single = Tun::open("ln6multi", 1, TunOptions::default()).unwrap_err();
-        assert_eq!(single.code(), "tun-name-taken");
+        assert_eq!(single.code(), "interface_taken");
         let plain = Tun::open("lo", 1, TunOptions { offload: false, ..TunOptions::default() }).unwrap_err();
-        assert_eq!(plain.code(), "tun-name-taken");
+        assert_eq!(plain.code(), "interface_taken");
     });
 }
 
@@ -232,7 +232,7 @@ fn a_device_with_four_queues_belongs_to_one_process() {
 fn a_taken_name_and_a_deleted_device_are_told() {
     in_namespace(|| {
         let mut set = Tun::open("ln6test", 1, TunOptions::default()).unwrap();
-        assert_eq!(Tun::open("ln6test", 1, TunOptions::default()).unwrap_err().code(), "tun-name-taken");
+        assert_eq!(Tun::open("ln6test", 1, TunOptions::default()).unwrap_err().code(), "interface_taken");
         assert_eq!(set.self_test().unwrap_err().raw_os_error(), Some(libc::EIO), "down");
         ip("link del ln6test");
         let mut arena = vec![0; SLOT.len as usize];
