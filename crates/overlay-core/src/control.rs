@@ -129,7 +129,9 @@ pub struct Control {
     selected: BTreeMap<(Prefix, Prefix), RouterId>,
     next_hops: BTreeMap<RouterId, PeerIdx>,
     originated: BTreeSet<(Prefix, Prefix)>,
-    rights_generation: u64,
+    rights_changed: bool,
+    /// Rights that changed are not looked at before.
+    rights_pause: Instant,
     rights_until: Option<UnixTime>,
     /// When that is, if the clock runs on.
     rights_at: Instant,
@@ -235,7 +237,8 @@ impl Control {
             selected: BTreeMap::new(),
             next_hops: BTreeMap::new(),
             originated: BTreeSet::new(),
-            rights_generation: u64::MAX,
+            rights_changed: true,
+            rights_pause: now,
             rights_until: None,
             rights_at: Instant::FAR_FUTURE,
             generation: 0,
@@ -551,6 +554,9 @@ impl Control {
         at = at.min(self.gossip.poll_timeout().unwrap_or(Instant::FAR_FUTURE));
         if self.table_changed {
             at = at.min(self.table_at);
+        }
+        if self.rights_changed {
+            at = at.min(self.rights_pause);
         }
         if self.storing.is_none() {
             at = at.min(self.persist_at);

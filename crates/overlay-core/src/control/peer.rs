@@ -251,6 +251,10 @@ impl Peers {
         self.all.values()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     pub(crate) fn ids(&self) -> Vec<PeerIdx> {
         self.all.keys().copied().collect()
     }
