@@ -7,7 +7,7 @@ use crate::control::output::{Notice, Output, To};
 use crate::control::peer::{Keys, Peer, Pending};
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::control::Control;
+use crate::control::{Control, PERSIST_SOON};
 use crate::forwarder::frame;
 use crate::forwarder::keys::{ReceiveKey, SendKey, worker_of};
 use crate::forwarder::mail::{Packet, PeerKind, PeerTx, Update, Watch};
@@ -264,8 +264,13 @@ impl Control {
         peer.heard = Some(now);
         peer.unanswered = false;
         if let Path::Udp(address) = path {
+            let moved = peer.known.first() != Some(&address) || new;
             peer.remember(address);
+            if moved && peer.stock.is_none() && peer.meta.any() {
+                self.persist_soon(now, PERSIST_SOON);
+            }
         }
+        let Some(peer) = self.peers.get_mut(idx) else { return };
         if let Some(old) = peer.previous.take() {
             self.retired_indices.push(old.index);
         }
