@@ -82,7 +82,7 @@ impl Porter {
         Porter {
             unproven: limit(b"ln6d gate unproven"),
             proven: limit(b"ln6d gate proven"),
-            all_unproven: TokenBucket::new(UNPROVEN, UNPROVEN / 4),
+            all_unproven: TokenBucket::new(UNPROVEN, UNPROVEN),
             all_familiar: TokenBucket::new(FAMILIAR, FAMILIAR / 4),
             cookies: TokenBucket::new(COOKIES, COOKIES / 4),
             replies: TokenBucket::new(COOKIE_REPLIES, COOKIE_REPLIES),
@@ -195,7 +195,8 @@ mod tests {
     fn under_load_only_a_proven_address_passes() {
         let (mut porter, mut jar) = (Porter::new(&[1; 32]), CookieJar::new(&ME));
         porter.set_queue_fill(50);
-        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None) else {
+        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None)
+        else {
             panic!("no cookie")
         };
         jar.open_reply(NOW, &reply).expect("cookie");
@@ -211,7 +212,8 @@ mod tests {
         for _ in 0..100 {
             porter.judge(NOW, &gate(), &forged, source(1), None);
         }
-        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None) else {
+        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None)
+        else {
             panic!("no cookie")
         };
         jar.open_reply(NOW, &reply).expect("cookie");
@@ -226,13 +228,15 @@ mod tests {
     fn a_proven_source_has_a_rate_too() {
         let (mut porter, mut jar) = (Porter::new(&[1; 32]), CookieJar::new(&ME));
         porter.set_queue_fill(100);
-        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None) else {
+        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None)
+        else {
             panic!("no cookie")
         };
         jar.open_reply(NOW, &reply).expect("cookie");
         let message = initiation(&mut jar);
-        let passed =
-            (0..50).filter(|_| porter.judge(NOW, &gate(), &message, source(1), None) == Verdict::Pass).count();
+        let passed = (0..50)
+            .filter(|_| porter.judge(NOW, &gate(), &message, source(1), None) == Verdict::Pass)
+            .count();
         assert_eq!(passed, 5);
     }
 
@@ -244,7 +248,7 @@ mod tests {
         let passed = (0..2000)
             .filter(|n| porter.judge(NOW, &gate, &forged, somewhere(*n), None) == Verdict::Pass)
             .count();
-        assert_eq!(passed as u64, UNPROVEN / 4);
+        assert_eq!(passed as u64, UNPROVEN);
         let later = Instant::from_micros(2_000_000);
         let verdict = porter.judge(later, &gate, &forged, source(1), None);
         assert_eq!(verdict, Verdict::Pass, "a second later there is room again");
@@ -262,6 +266,10 @@ mod tests {
         let mut tokens = TokenBucket::new(2, 2);
         let mut judge = |porter: &mut Porter| porter.judge(NOW, &gate, &forged, source(1), Some(&mut tokens));
         assert_eq!([judge(&mut porter), judge(&mut porter)], [Verdict::Pass, Verdict::Pass]);
-        assert_ne!(judge(&mut porter), Verdict::Pass, "who forges the peer's address has its tokens and no more");
+        assert_ne!(
+            judge(&mut porter),
+            Verdict::Pass,
+            "who forges the peer's address has its tokens and no more"
+        );
     }
 }
