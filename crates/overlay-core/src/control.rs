@@ -53,6 +53,9 @@ use std::sync::Arc;
 
 /// How long a changed state may wait for more changes, unless something must be on disk at once.
 const PERSIST_PAUSE: Duration = Duration::from_secs(5);
+/// The same for what a node cannot find its neighbours without: certificates, and where those it stays connected with are.
+/// A power cut in the first minute must not cost the mesh.
+const PERSIST_SOON: Duration = Duration::from_millis(300);
 
 /// A clock that shows less was never set: 2026-01-01.
 const FIRST_RELEASE: UnixTime = UnixTime::from_secs(1_767_225_600);
@@ -495,7 +498,7 @@ impl Control {
     }
 
     /// Asks for the state to be written no later than in `pause`.
-    fn persist_soon(&mut self, now: Instant, pause: Duration) {
+    pub(crate) fn persist_soon(&mut self, now: Instant, pause: Duration) {
         self.persist_at = self.persist_at.min(now + pause);
     }
 

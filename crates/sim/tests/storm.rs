@@ -19,7 +19,7 @@ fn disturb(net: &mut Net, chance: &mut Chance) {
             net.world.crash(a);
             net.world.nodes[a].disk = NodeState::default();
         }
-        3 | 4 | 5 if !on => net.world.start(a),
+        3..=5 if !on => net.world.start(a),
         6 if on && a != 0 => {
             let to = if chance.permille(500) { address(a) } else { other_address(a) };
             net.world.move_to(a, at(to));

@@ -151,13 +151,13 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     let _ = news.send(HostNews::Surroundings(Box::new(surroundings)));
     let host = HostTask::start(interface, shape, clock, netlink, PROTOCOL, news)
         .map_err(|error| kernel_trouble(*error))?;
-    let (calls_in, calls) = mpsc::channel(CALLS);
-    let api = serve_api(&layout, &config, calls_in)?;
     #[cfg(feature = "broker")]
     let broker = match (broker_parts, &config.broker) {
         (Some(parts), Some(settings)) => Some(super::broker::Broker::start(parts, settings, wall)?),
         _ => None,
     };
+    let (calls_in, calls) = mpsc::channel(CALLS);
+    let api = serve_api(&layout, &config, calls_in)?;
     Ok(Node {
         parts: Parts {
             network: network.fingerprint,

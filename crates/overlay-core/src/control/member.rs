@@ -6,7 +6,7 @@ use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
 use crate::control::message::{Body, Item, ItemKind, JoinReply, JoinRequest, Leave, Message, join_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
-use crate::control::{Control, PERSIST_PAUSE, secrets};
+use crate::control::{Control, PERSIST_PAUSE, PERSIST_SOON, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -177,7 +177,10 @@ impl Control {
         let heard = self.gossip.handle_message(now, wall, idx, body, &mut self.membership, &mut out);
         if !heard.new.is_empty() {
             self.take_note(now, &heard.new);
-            self.persist_soon(now, PERSIST_PAUSE);
+            let lasts =
+                |id| self.membership.items().get(id).is_some_and(|item| item.kind != ItemKind::Record);
+            let pause = if heard.new.iter().any(|id| lasts(*id)) { PERSIST_SOON } else { PERSIST_PAUSE };
+            self.persist_soon(now, pause);
         }
         for (_, refused) in heard.refused {
             self.refuse_item(idx, refused);
