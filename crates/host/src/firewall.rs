@@ -92,6 +92,13 @@ fn set(text: &mut String, name: &str, prefixes: &[Prefix]) {
     text.push_str("\t}\n");
 }
 
+/// Nobody beside the tunnel may use a member's address that is not ours. The engine sees to it, and counts, for what goes to
+/// other nodes; this is for stock clients behind this node, to which it lets every source pass (what comes back from the
+/// kernel for them may come from anywhere).
+fn pretender(tun: &InterfaceName) -> String {
+    format!("iifname != \"{tun}\" oifname \"{tun}\" ip6 saddr @members ip6 saddr != @protected counter drop")
+}
+
 fn chain(text: &mut String, hook: &str, rules: &[String]) {
     let _ = writeln!(text, "\tchain {hook} {{");
     let _ = writeln!(text, "\t\ttype filter hook {hook} priority filter; policy accept;");
@@ -121,6 +128,7 @@ fn forward_rules(plan: &FirewallPlan, tun: &InterfaceName) -> Vec<String> {
         format!("iifname != \"{tun}\" oifname != \"{tun}\" accept"),
         // An exit's transit is none of this firewall's business.
         "ip6 daddr != @protected accept".to_owned(),
+        pretender(tun),
         // A LAN and the clients of its own gateway.
         format!("iifname != \"{tun}\" ip6 saddr @protected accept"),
     ];
@@ -273,7 +281,7 @@ mod tests {
     #[test]
     fn closed_lets_no_member_in_unasked() {
         let text = ruleset(&plan(Inbound::Closed), &tun());
-        assert!(!text.contains("saddr @members"));
+        assert!(!text.contains("saddr @members accept"));
         assert!(text.contains("reject"));
     }
 

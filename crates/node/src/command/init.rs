@@ -11,8 +11,7 @@ use crate::config::{
 use crate::doctor::CLOCK_FLOOR;
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::identity::{Identity, random};
-use crate::files::state::{Blob, StoredState};
-use crate::files::{Layout, atomic, certificate, root, state};
+use crate::files::{Layout, atomic, certificate, root};
 use crate::schema::{SetupReply, Time};
 use ln6_crypto::{Certificate, Roles, Signed, SigningKey, fingerprint, router_id};
 use ln6_types::{Fingerprint, Prefix, UnixTime};
@@ -178,12 +177,10 @@ fn write(
     config: &Config,
     broker: &Signed<Certificate>,
 ) -> Result<Vec<String>, CliError> {
-    let first = StoredState { items: vec![Blob(broker.bytes().to_vec())], ..StoredState::default() };
-    let files = [&layout.root_key, &layout.identity, &layout.certificate, &layout.state, &layout.config];
+    let files = [&layout.root_key, &layout.identity, &layout.certificate, &layout.config];
     let written = root::create(&layout.root_key, &made.root)
         .and_then(|()| made.identity.create(&layout.identity))
         .and_then(|()| certificate::store(&layout.certificate, broker))
-        .and_then(|()| state::store(&layout.state, &first))
         .and_then(|()| atomic::create(&layout.config, render(config).as_bytes()))
         // The root key stays with root: the daemon never needs it.
         .and_then(|()| files[1..].iter().try_for_each(|file| layout.hand_over(file)));
