@@ -3,7 +3,7 @@
 #[path = "support/world.rs"]
 mod world;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use ln6_lab::{Namespace, Process, has_program, wait_for, wait_until};
 use std::collections::BTreeMap;
 use std::time::Duration;
