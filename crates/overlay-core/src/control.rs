@@ -218,7 +218,7 @@ impl Control {
             peers: Peers::default(),
             timers: Timers::default(),
             membership: Membership::new(config.network, ula),
-            gossip: Gossip::new(now, jitter.next()),
+            gossip: Gossip::new(jitter.next()),
             routing,
             standing,
             refusal: saved.refusal,
@@ -259,6 +259,7 @@ impl Control {
             refusals: BTreeMap::new(),
             output: VecDeque::new(),
         };
+        control.bound_floor(now);
         control.restore(now, saved.items, saved.cache, config.stock);
         control.mail_gate();
         control.settle(now);
@@ -287,7 +288,7 @@ impl Control {
     }
 
     fn put_stock(&mut self, now: Instant, stock: StockPeer) {
-        let idx = self.peers.intern(stock.key);
+        let idx = self.peers.intern(now, stock.key);
         let Some(peer) = self.peers.get_mut(idx) else { return };
         peer.kind = PeerKind::Stock;
         peer.psk = stock.psk.clone();
@@ -328,6 +329,16 @@ impl Control {
         let believable = clock < FIRST_RELEASE || at <= clock + MOST_LIFT;
         if believable && at > self.wall(now) {
             self.floor = (now, at);
+        }
+    }
+
+    /// A clock that may be right keeps the floor within reach: what was saved or heard while it was wrong must not outlast that.
+    fn bound_floor(&mut self, now: Instant) {
+        let (then, clock) = self.clock;
+        let most = clock + now.since(then) + MOST_LIFT;
+        let (then, floor) = self.floor;
+        if clock >= FIRST_RELEASE && floor + now.since(then) > most {
+            self.floor = (now, most);
         }
     }
 
@@ -394,6 +405,7 @@ impl Control {
     /// The shell's clock says it is `wall`. Never goes below the floor.
     pub fn handle_clock(&mut self, now: Instant, wall: UnixTime) {
         self.clock = (now, wall);
+        self.bound_floor(now);
         self.settle(now);
     }
 
