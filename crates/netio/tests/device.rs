@@ -40,6 +40,21 @@ fn bring_up(name: &str) {
     ip("link set lo up");
     ip(&format!("link set {name} up"));
     ip(&format!("addr add 2001:db8::1/64 dev {name} nodad"));
+    await_local_route();
+}
+
+/// Even without duplicate address detection the kernel adds an address' local route a little later, by a work queue.
+fn await_local_route() {
+    let local = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let whole = fields.next() == Some("20010db8000000000000000000000001") && fields.next() == Some("80");
+        whole && fields.nth(6).is_some_and(|flags| flags.starts_with('8'))
+    };
+    let begin = std::time::Instant::now();
+    while !std::fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap().lines().any(local) {
+        assert!(begin.elapsed() < PATIENCE, "the address does not become local");
+        std::thread::yield_now();
+    }
 }
 
 fn await_readable(fd: BorrowedFd<'_>) {

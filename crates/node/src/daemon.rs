@@ -4,6 +4,8 @@
 //! is carried out in order. Nothing in this loop waits for a disk, a name server or a peer.
 
 #[cfg(feature = "broker")]
+mod asking;
+#[cfg(feature = "broker")]
 mod broker;
 mod host_task;
 mod leaves;

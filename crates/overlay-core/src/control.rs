@@ -53,6 +53,11 @@ use std::sync::Arc;
 
 /// How long a changed state may wait for more changes, unless something must be on disk at once.
 const PERSIST_PAUSE: Duration = Duration::from_secs(5);
+/// The same for what a node cannot find its neighbours without: certificates, and where those it stays connected with are.
+/// A power cut in the first minute must not cost the mesh.
+const PERSIST_SOON: Duration = Duration::from_millis(300);
+/// How often in a minute the state is written for what others bring.
+const STORES: usize = 8;
 
 /// A clock that shows less was never set: 2026-01-01.
 const FIRST_RELEASE: UnixTime = UnixTime::from_secs(1_767_225_600);
@@ -129,7 +134,9 @@ pub struct Control {
     selected: BTreeMap<(Prefix, Prefix), RouterId>,
     next_hops: BTreeMap<RouterId, PeerIdx>,
     originated: BTreeSet<(Prefix, Prefix)>,
-    rights_generation: u64,
+    rights_changed: bool,
+    /// Rights that changed are not looked at before.
+    rights_pause: Instant,
     rights_until: Option<UnixTime>,
     /// When that is, if the clock runs on.
     rights_at: Instant,
@@ -151,6 +158,8 @@ pub struct Control {
     persist_at: Instant,
     store: StoreId,
     storing: Option<(StoreId, u64)>,
+    /// When the state was last written.
+    stores: VecDeque<Instant>,
 
     counters: Counters,
     refusals: BTreeMap<&'static str, u64>,
@@ -235,7 +244,8 @@ impl Control {
             selected: BTreeMap::new(),
             next_hops: BTreeMap::new(),
             originated: BTreeSet::new(),
-            rights_generation: u64::MAX,
+            rights_changed: true,
+            rights_pause: now,
             rights_until: None,
             rights_at: Instant::FAR_FUTURE,
             generation: 0,
@@ -254,6 +264,7 @@ impl Control {
             persist_at: now,
             store: StoreId(0),
             storing: None,
+            stores: VecDeque::new(),
             jitter,
             counters: Counters::default(),
             refusals: BTreeMap::new(),
@@ -504,8 +515,16 @@ impl Control {
     }
 
     /// Asks for the state to be written no later than in `pause`.
-    fn persist_soon(&mut self, now: Instant, pause: Duration) {
-        self.persist_at = self.persist_at.min(now + pause);
+    /// What others bring about, however much, costs the disk no more than [`STORES`] a minute; a `pause` of zero always counts.
+    pub(crate) fn persist_soon(&mut self, now: Instant, pause: Duration) {
+        let mut at = now + pause;
+        if !pause.is_zero()
+            && self.stores.len() >= STORES
+            && let Some(first) = self.stores.front()
+        {
+            at = at.max(*first + Duration::from_secs(60));
+        }
+        self.persist_at = self.persist_at.min(at);
     }
 
     fn settle_state(&mut self, now: Instant) {
@@ -518,6 +537,10 @@ impl Control {
             return;
         }
         self.persist_at = Instant::FAR_FUTURE;
+        if self.stores.len() >= STORES {
+            self.stores.pop_front();
+        }
+        self.stores.push_back(now);
         self.store.0 += 1;
         let ceiling = ceiling.unwrap_or(self.stamps.asked());
         self.storing = Some((self.store, ceiling));
@@ -563,6 +586,9 @@ impl Control {
         at = at.min(self.gossip.poll_timeout().unwrap_or(Instant::FAR_FUTURE));
         if self.table_changed {
             at = at.min(self.table_at);
+        }
+        if self.rights_changed {
+            at = at.min(self.rights_pause);
         }
         if self.storing.is_none() {
             at = at.min(self.persist_at);

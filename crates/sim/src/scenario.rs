@@ -311,10 +311,15 @@ fn replace(packet: &mut [u8], own: u8, other: u8) {
     while at + 2 <= packet.len() {
         let len = if packet[at] == 0 { 1 } else { 2 + usize::from(packet[at + 1]) };
         let Some(tlv) = packet.get_mut(at..at + len) else { break };
-        if let [UPDATE, _, 2, _, 48, .., last] = tlv
-            && *last == own
-        {
-            *last = other;
+        if let [UPDATE, _, 2, _, 48, .., last] = tlv {
+            // What the victim says itself must not replace it.
+            *last = if *last == own {
+                other
+            } else if *last == other {
+                200
+            } else {
+                *last
+            };
         }
         at += len;
     }

@@ -1,8 +1,12 @@
 //! Who reaches whom by which path.
 
 use core::time::Duration;
+use ln6_crypto::keys::Psk;
 use ln6_overlay_core::Path;
-use ln6_sim::scenario::{Net, address};
+use ln6_overlay_core::control::{Command, StockPeer};
+use ln6_sim::node::Node;
+use ln6_sim::scenario::{Net, address, at, other_address};
+use ln6_types::Prefix;
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -126,4 +130,53 @@ fn the_broker_dies_and_members_go_on() {
     for other in [1, 2, 4] {
         assert!(net.exchange(3, other), "{other}");
     }
+}
+
+#[test]
+fn a_stock_wireguard_leaf_is_served_and_followed() {
+    let mut net = Net::converged(9, 2);
+    let held = net.prefix(1).expect("held");
+    let leaf_prefix = held.part(64, 7).expect("a part");
+    let (leaf_host, far) = (leaf_prefix.address(1), net.host(2).expect("held"));
+    // The leaf speaks plain WireGuard: to it, the gateway is a stock peer, and everything is behind it.
+    let mut leaf = net.identity("leaf");
+    (leaf.brokers, leaf.wish) = (Vec::new(), None);
+    let stock = |key, endpoint, prefix| StockPeer {
+        name: "stock".into(),
+        key,
+        psk: Psk::from_bytes([9; 32]),
+        endpoint,
+        prefixes: vec![prefix],
+        keepalive: 0,
+    };
+    leaf.stock = vec![stock(net.key(1), Some(address(1)), Prefix::ALL)];
+    let key = leaf.key();
+    net.world
+        .command(1, Command::PutStock(Box::new(stock(key, None, leaf_prefix))))
+        .expect("room for a leaf");
+    let id = net.world.add(Node::new(leaf), at(address(3)));
+    net.world.start(id);
+    net.world.run(secs(1));
+    // Out: it comes from the gateway's TUN, is forwarded by the kernel there, and goes on.
+    let out = net.send_between(id, leaf_host, far);
+    net.world.run(secs(1));
+    assert_eq!(net.copies(1, out), 1, "{:?} {:?}", net.drops(id), net.drops(1));
+    let on = net.send_between(1, leaf_host, far);
+    net.world.run(secs(1));
+    assert_eq!(net.copies(2, on), 1, "{:?} {:?}", net.drops(1), net.drops(2));
+    // Back.
+    let back = net.send_between(1, far, leaf_host);
+    net.world.run(secs(1));
+    assert_eq!(net.copies(id, back), 1, "{:?} {:?}", net.drops(1), net.drops(id));
+    // It roams as WireGuard does.
+    net.world.move_to(id, at(other_address(id)));
+    net.send_between(id, leaf_host, far);
+    net.world.run(secs(1));
+    let back = net.send_between(1, far, leaf_host);
+    net.world.run(secs(1));
+    assert_eq!(net.copies(id, back), 1, "{:?} {:?}", net.drops(1), net.drops(id));
+    // It may not send from elsewhere.
+    let forged = net.send_between(id, net.host(2).expect("held"), net.host(1).expect("held"));
+    net.world.run(secs(1));
+    assert_eq!(net.copies(1, forged), 0);
 }

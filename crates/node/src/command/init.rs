@@ -130,6 +130,15 @@ impl Made {
     }
 }
 
+/// What the broker itself originates of a pool: the /64 that single hosts are numbered in, the last one. The rest is its
+/// to delegate, so what nobody holds is nobody's, and is answered where it is asked for.
+fn hosts(pool: Prefix) -> Option<Prefix> {
+    match pool.len() {
+        64.. => Some(pool),
+        len => pool.part(64, (1u128 << (64 - len)) - 1),
+    }
+}
+
 fn broker_certificate(made: &Made, config: &Config, now: UnixTime) -> Result<Signed<Certificate>, CliError> {
     let key = made.identity.secret.public();
     let mut pools: Vec<_> =
@@ -147,7 +156,7 @@ fn broker_certificate(made: &Made, config: &Config, now: UnixTime) -> Result<Sig
         router_id: router_id(&key),
         name: config.node.name.to_string(),
         holder: config.node.name.to_string(),
-        originate: pools.clone(),
+        originate: pools.iter().filter_map(|pool| hosts(*pool)).collect(),
         delegate: pools,
         roles,
         grantable: Roles { exit: true, broker: false, transit: true },

@@ -56,6 +56,7 @@ fn init_makes_a_broker_that_its_own_root_has_certified() {
     let broker = certificate::load(&layout.certificate, &network.fingerprint).expect("valid").expect("there");
     assert_eq!(broker.sign, identity.signing.verify_key());
     assert_eq!(broker.delegate, ["2001:db8:4800::/40".parse().expect("prefix")]);
+    assert_eq!(broker.originate, ["2001:db8:48ff:ffff::/64".parse().expect("prefix")]);
     assert!(broker.roles.broker && broker.roles.exit && broker.grantable.exit && !broker.grantable.broker);
     assert_eq!(
         certificate::load(&layout.certificate, &Fingerprint([1; 32])).expect_err("other").code,

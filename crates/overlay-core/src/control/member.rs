@@ -6,7 +6,7 @@ use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
 use crate::control::message::{Body, Item, ItemKind, JoinReply, JoinRequest, Leave, Message, join_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
-use crate::control::{Control, PERSIST_PAUSE, secrets};
+use crate::control::{Control, PERSIST_PAUSE, PERSIST_SOON, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -18,6 +18,12 @@ use std::collections::BTreeSet;
 pub(crate) const JOIN_AGAIN: Duration = Duration::from_secs(10);
 /// How often a node that needs nothing looks whether its certificate has grown old.
 pub(crate) const NOTHING_TO_ASK: Duration = Duration::from_secs(300);
+/// Least pause between two looks at all rights, and what each peer adds: while a network of a thousand nodes is learnt, twice
+/// a second.
+const RIGHTS_PAUSE: Duration = Duration::from_millis(5);
+const RIGHTS_PAUSE_PER_PEER: Duration = Duration::from_micros(500);
+/// How long a new address may wait for others before connections are chosen anew.
+const REVIEW_SOON: Duration = Duration::from_millis(300);
 /// Least pause between two comparisons that held routes ask for.
 const COMPARE_AGAIN: Duration = Duration::from_secs(4);
 /// A refused request is repeated seldom: an administrator may have made room.
@@ -176,15 +182,13 @@ impl Control {
         let wall = self.wall(now);
         let mut out = Vec::new();
         let heard = self.gossip.handle_message(now, wall, idx, body, &mut self.membership, &mut out);
-        for id in &heard.new {
-            self.try_afresh(*id);
-        }
-        // Any member may renew its record as often as it likes, and each disk of the network would be worn by it.
-        let is_record =
-            |id: &ItemId| self.membership.items().get(*id).is_some_and(|item| item.kind == ItemKind::Record);
         if !heard.new.is_empty() {
-            let records = heard.new.iter().all(is_record);
-            self.persist_soon(now, if records { RECORDS_PAUSE } else { PERSIST_PAUSE });
+            self.take_note(now, &heard.new);
+            let lasts =
+                |id| self.membership.items().get(id).is_some_and(|item| item.kind != ItemKind::Record);
+            // Any member may renew its record as often as it likes, and each disk of the network would be worn by it.
+            let pause = if heard.new.iter().any(|id| lasts(*id)) { PERSIST_SOON } else { RECORDS_PAUSE };
+            self.persist_soon(now, pause);
         }
         for (_, refused) in heard.refused {
             self.refuse_item(idx, refused);
@@ -192,14 +196,38 @@ impl Control {
         self.pass_on(out);
     }
 
+    /// New items are kept: what follows from them is looked at, at once or as soon as may be.
+    fn take_note(&mut self, now: Instant, new: &[ItemId]) {
+        for id in new {
+            let Some(item) = self.membership.items().get(*id) else { continue };
+            match item.kind {
+                ItemKind::Certificate | ItemKind::Revocation => self.rights_changed = true,
+                ItemKind::Head => self.rights_changed |= self.lifts_clock(now),
+                ItemKind::Record => {
+                    let record = Signed::<NodeRecord>::decode(&item.bytes).ok();
+                    if let Some(key) = record.map(|record| record.value().key) {
+                        self.take_note_of_record(now, key);
+                    }
+                }
+            }
+        }
+    }
+
     /// Who says where it is now may be tried there, however often it was not reached before.
-    fn try_afresh(&mut self, id: ItemId) {
-        let record = self.membership.items().get(id).filter(|item| item.kind == ItemKind::Record);
-        let decoded = record.and_then(|item| Signed::<NodeRecord>::decode(&item.bytes).ok());
-        let idx = decoded.and_then(|record| self.peers.by_key(&record.value().key));
-        if let Some(peer) = idx.and_then(|idx| self.peers.get_mut(idx)) {
+    fn take_note_of_record(&mut self, now: Instant, key: PublicKey) {
+        if key == self.key {
+            return self.settle_record(now);
+        }
+        let known = self.peers.by_key(&key).and_then(|idx| self.peers.get_mut(idx));
+        if let Some(peer) = known {
             peer.failures = 0;
         }
+        self.review_at = self.review_at.min(now + REVIEW_SOON);
+    }
+
+    /// Whether brokers signed a time above this node's.
+    fn lifts_clock(&self, now: Instant) -> bool {
+        self.membership.signed_time().is_some_and(|signed| signed > self.wall(now))
     }
 
     pub(crate) fn pass_on(&mut self, messages: Vec<(PeerIdx, Message)>) {
@@ -236,7 +264,10 @@ impl Control {
         let mut out = Vec::new();
         self.gossip.announce(now, &new, &self.membership, &mut out);
         self.pass_on(out);
-        self.persist_soon(now, PERSIST_PAUSE);
+        if !new.is_empty() {
+            self.take_note(now, &new);
+            self.persist_soon(now, PERSIST_PAUSE);
+        }
     }
 
     /// Gossip with a neighbour runs, or not: as its session, its certificate and the wish for a connection say.
@@ -287,10 +318,10 @@ impl Control {
     /// Looks at every right anew after certificates, revocations or the time changed.
     pub(crate) fn settle_rights(&mut self, now: Instant) {
         let due = now >= self.rights_at || self.rights_until.is_some_and(|until| self.wall(now) >= until);
-        if self.membership.generation() == self.rights_generation && !due {
+        if !(due || self.rights_changed && now >= self.rights_pause) {
             return;
         }
-        self.rights_generation = self.membership.generation();
+        self.rights_changed = false;
         if let Some(signed) = self.membership.signed_time() {
             self.hear_time(now, signed);
         }
@@ -307,6 +338,7 @@ impl Control {
         }
         self.routing.reconsider(now, rights!(self, now));
         self.review_at = self.review_at.min(now);
+        self.rights_pause = now + RIGHTS_PAUSE + RIGHTS_PAUSE_PER_PEER * self.peers.len() as u32;
     }
 
     /// The number of the peer with this key; a new one is at once what its certificate makes it.

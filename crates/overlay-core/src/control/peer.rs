@@ -296,6 +296,10 @@ impl Peers {
         self.all.values()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     pub(crate) fn ids(&self) -> Vec<PeerIdx> {
         self.all.keys().copied().collect()
     }

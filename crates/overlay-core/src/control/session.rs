@@ -3,12 +3,12 @@
 //! Control makes keys and moves the receiving half into the worker that the receiver index names; it never seals or opens
 //! data itself. Mail order matters: the receiving key goes out before the sending side that makes the other end use it.
 
-use crate::control::Control;
 use crate::control::message::Body;
 use crate::control::output::{Notice, Output, To};
 use crate::control::peer::{Keys, Origin, Peer, Pending};
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
+use crate::control::{Control, PERSIST_SOON};
 use crate::forwarder::frame;
 use crate::forwarder::keys::{ReceiveKey, SendKey, worker_of};
 use crate::forwarder::mail::{Packet, PeerKind, PeerTx, Update, Watch};
@@ -351,8 +351,17 @@ impl Control {
         peer.heard = Some(now);
         if let Path::Udp(address) = path {
             peer.failures = 0;
+            let moved = peer.known.first() != Some(&address) || new;
             peer.remember(address);
+            if moved
+                && peer.stock.is_none()
+                && peer.meta.any()
+                && (peer.kind == PeerKind::Node || peer.meta.ours)
+            {
+                self.persist_soon(now, PERSIST_SOON);
+            }
         }
+        let Some(peer) = self.peers.get_mut(idx) else { return };
         if let Some(old) = peer.previous.take() {
             self.retired_indices.push(old.index);
         }

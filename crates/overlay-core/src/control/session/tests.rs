@@ -167,5 +167,13 @@ fn records_of_others_do_not_wear_the_disk() {
     }
     assert_eq!(control.persist_at, at(11 + 600));
     control.handle_items(at(40), idx, vec![node(NODE, 2, &[])]);
-    assert_eq!(control.persist_at, at(45), "certificates go to the disk soon");
+    assert_eq!(control.persist_at, at(40) + PERSIST_SOON, "certificates go to the disk soon");
+    let mut stores = control.store.0;
+    for second in 41..161 {
+        control.persist_soon(at(second), PERSIST_SOON);
+        control.handle_timeout(at(second) + PERSIST_SOON);
+        control.handle_stored(at(second) + PERSIST_SOON, control.store);
+    }
+    stores = control.store.0 - stores;
+    assert!((8..=24).contains(&stores), "but not {stores} times in two minutes");
 }
