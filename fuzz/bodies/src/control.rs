@@ -20,9 +20,9 @@ use ln6_overlay_core::host_plan::Inbound;
 use ln6_overlay_core::{Path, PeerIdx};
 use ln6_types::{Instant, Prefix};
 
-const STEPS: usize = 24;
+const STEPS: usize = 12;
 /// Milliseconds that may pass in a step.
-const PAUSES: [u64; 8] = [0, 10, 100, 500, 2_000, 11_000, 40_000, 130_000];
+const PAUSES: [u64; 8] = [0, 0, 0, 10, 100, 500, 6_000, 70_000];
 /// Deadlines in one pause, and at one instant, from which control is never at rest.
 const RINGS: u32 = 20_000;
 const SPINS: u32 = 64;

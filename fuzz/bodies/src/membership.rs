@@ -144,7 +144,7 @@ fn state(members: &Membership) -> (u64, usize, usize, String) {
     (members.generation(), members.items().len(), members.held(), digest)
 }
 
-/// Offers. What is refused, or was known, changes nothing; rights end at the root; what is kept can be stored and
+/// Offers. What is refused, or was known, changes nothing; rights begin at the root; what is kept can be stored and
 /// offered again to somebody who knows nothing, and is then all kept.
 pub fn membership(data: &[u8]) {
     let mut input = Input::new(data);
@@ -181,10 +181,10 @@ pub fn membership(data: &[u8]) {
 fn rights(members: &Membership, wall: UnixTime) {
     for party in members.members(wall) {
         let chain = members.chain(&party, wall);
-        let last = chain.last().expect("a member has a certificate");
-        assert!(chain.len() <= 4 && fingerprint(&last.issuer) == network(), "rights end at the root");
+        let first = chain.first().expect("a member has a certificate");
+        assert!(chain.len() <= 4 && fingerprint(&first.issuer) == network(), "rights begin at the root");
         for pair in chain.windows(2) {
-            assert_eq!(pair[0].check_issued(pair[1]), Ok(()));
+            assert_eq!(pair[1].check_issued(pair[0]), Ok(()));
         }
     }
     for (owned, owner) in members.owners(wall) {
