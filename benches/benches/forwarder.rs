@@ -1,6 +1,6 @@
 //! The packet path in memory, without any I/O: what user space costs per superpacket.
 
-#[path = "../../crates/overlay-core/tests/net/mod.rs"]
+#[path = "../../crates/overlay-core/tests/net/hosts.rs"]
 mod net;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -10,12 +10,15 @@ use snow::Error;
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::CryptoResolver;
 use snow::types::{Cipher, Dh, Hash, Random};
+#[allow(clippy::disallowed_types)]
 use std::sync::{Arc, Mutex, PoisonError};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 /// The seed of one ephemeral key: filled by whoever has randomness, taken once by snow.
+/// snow wants what it computes with to be `Send` and `Sync`; there is one owner, so the lock is never waited for.
 #[derive(Clone, Default)]
+#[allow(clippy::disallowed_types)]
 pub(crate) struct Seed(Arc<Mutex<Option<Zeroizing<[u8; 32]>>>>);
 
 impl Seed {

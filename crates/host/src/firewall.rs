@@ -1,5 +1,6 @@
 //! The firewall for what enters by the tunnel: an nftables table of our own, replaced in one transaction and removed at
-//! exit. It never judges a packet that entered elsewhere. ICMPv6 as RFC 4890, section 4.3.
+//! exit. What entered elsewhere it judges only if it leaves by the tunnel for one of our own, a WireGuard client: on an
+//! exit the Internet comes in by the uplink. ICMPv6 as RFC 4890, section 4.3.
 
 use crate::interface::InterfaceName;
 use crate::plan::{FirewallPlan, Inbound, Opening, Protocol};
@@ -66,8 +67,8 @@ pub fn ruleset(plan: &FirewallPlan, tun: &InterfaceName) -> String {
     let _ = writeln!(text, "table ip6 {table} {{");
     set(&mut text, "members", &plan.members);
     set(&mut text, "protected", &plan.protected);
-    chain(&mut text, "forward", tun, &forward_rules(plan));
-    chain(&mut text, "input", tun, &input_rules(plan));
+    chain(&mut text, "forward", &forward_rules(plan, tun));
+    chain(&mut text, "input", &input_rules(plan, tun));
     text.push_str("}\n");
     text
 }
@@ -91,10 +92,16 @@ fn set(text: &mut String, name: &str, prefixes: &[Prefix]) {
     text.push_str("\t}\n");
 }
 
-fn chain(text: &mut String, hook: &str, tun: &InterfaceName, rules: &[String]) {
+/// Nobody beside the tunnel may use a member's address that is not ours. The engine sees to it for what goes to other nodes;
+/// this is for stock clients behind this node, to which it lets every source pass (what comes back from the kernel for
+/// them may come from anywhere).
+fn pretender(tun: &InterfaceName) -> String {
+    format!("iifname != \"{tun}\" ip6 saddr @members ip6 saddr != @protected counter drop")
+}
+
+fn chain(text: &mut String, hook: &str, rules: &[String]) {
     let _ = writeln!(text, "\tchain {hook} {{");
     let _ = writeln!(text, "\t\ttype filter hook {hook} priority filter; policy accept;");
-    let _ = writeln!(text, "\t\tiifname != \"{tun}\" accept");
     for rule in rules {
         let _ = writeln!(text, "\t\t{rule}");
     }
@@ -116,15 +123,21 @@ const MOBILITY: &str = "icmpv6 type { 144, 145, 146, 147 } accept";
 /// Neighbour discovery has no business on a tunnel without neighbours.
 const NEIGHBOURS: &str = "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } drop";
 
-fn forward_rules(plan: &FirewallPlan) -> Vec<String> {
-    // An exit's transit is none of this firewall's business.
-    let mut rules = vec!["ip6 daddr != @protected accept".to_owned()];
+fn forward_rules(plan: &FirewallPlan, tun: &InterfaceName) -> Vec<String> {
+    let mut rules = vec![
+        format!("iifname != \"{tun}\" oifname != \"{tun}\" accept"),
+        pretender(tun),
+        // An exit's transit is none of this firewall's business.
+        "ip6 daddr != @protected accept".to_owned(),
+        // A LAN and the clients of its own gateway.
+        format!("iifname != \"{tun}\" ip6 saddr @protected accept"),
+    ];
     rules.extend(common_rules(plan, &[MOBILITY]));
     rules
 }
 
-fn input_rules(plan: &FirewallPlan) -> Vec<String> {
-    let mut rules = vec![NEIGHBOURS.to_owned()];
+fn input_rules(plan: &FirewallPlan, tun: &InterfaceName) -> Vec<String> {
+    let mut rules = vec![format!("iifname != \"{tun}\" accept"), NEIGHBOURS.to_owned()];
     rules.extend(common_rules(plan, &[]));
     rules
 }
@@ -268,7 +281,7 @@ mod tests {
     #[test]
     fn closed_lets_no_member_in_unasked() {
         let text = ruleset(&plan(Inbound::Closed), &tun());
-        assert!(!text.contains("saddr @members"));
+        assert!(!text.contains("saddr @members accept"));
         assert!(text.contains("reject"));
     }
 

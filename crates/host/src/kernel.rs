@@ -229,7 +229,7 @@ impl KernelError {
         match self {
             KernelError::NoSourceRoutes => "no_source_routes",
             KernelError::Taken(_) => "kernel_state_taken",
-            KernelError::Denied => "net_admin_missing",
+            KernelError::Denied => "not_permitted",
             KernelError::NoLink(_) => "interface_down",
             KernelError::NoIpv6(_) => "ipv6_disabled",
             KernelError::Refused { .. } => "kernel_refused",

@@ -160,7 +160,7 @@ impl Prefix4 {
 fn check_pool(pool: Prefix, link: Prefix, interface: &str) -> Option<Finding> {
     if link.covers(pool) {
         return Some(Finding::new(
-            "pool_on_link",
+            "on_link_only",
             Severity::Error,
             format!("{pool} is not routed to this host: {interface} has {link} directly on the link"),
             "ask the provider for a prefix that is routed to this host; until then only single addresses (/128) can be lent, by NDP proxy",
@@ -168,7 +168,7 @@ fn check_pool(pool: Prefix, link: Prefix, interface: &str) -> Option<Finding> {
     }
     pool.covers(link).then(|| {
         Finding::new(
-            "uplink_within_pool",
+            "pool_on_uplink",
             Severity::Warning,
             format!("{interface} uses {link}, which lies within the pool {pool}"),
             format!("reserve {link} in the registry, so that nobody gets the uplink's own prefix"),
@@ -256,9 +256,9 @@ mod tests {
     #[test]
     fn a_pool_that_is_only_on_link_is_named() {
         let codes = |pool: &str| host().check("ln6", &[p(pool)]).iter().map(|f| f.code).collect::<Vec<_>>();
-        assert_eq!(codes("2001:db8:ffff::/64"), ["pool_on_link"]);
-        assert_eq!(codes("2001:db8:ffff::/80"), ["pool_on_link"]);
-        assert_eq!(codes("2001:db8:ff00::/40"), ["uplink_within_pool"]);
+        assert_eq!(codes("2001:db8:ffff::/64"), ["on_link_only"]);
+        assert_eq!(codes("2001:db8:ffff::/80"), ["on_link_only"]);
+        assert_eq!(codes("2001:db8:ff00::/40"), ["pool_on_uplink"]);
         assert_eq!(codes("2001:db8:4800::/40"), [""; 0]);
     }
 

@@ -431,7 +431,7 @@ fn the_monitor_tells_of_an_uplink_that_goes_and_of_a_route_that_somebody_removed
             let seen = Surroundings::look(&mut kernel).await.expect("look");
             assert!(seen.has_uplink(true, "ln6") && seen.has_uplink(false, "ln6"));
             assert_eq!(seen.uplink_interfaces("ln6"), ["wan"]);
-            assert_eq!(seen.check("ln6", &[p("2001:db8:ffff::/64")])[0].code, "pool_on_link");
+            assert_eq!(seen.check("ln6", &[p("2001:db8:ffff::/64")])[0].code, "on_link_only");
 
             let mut r = reconciler();
             r.apply(&HostPlan { lans: vec![], ..plan() }).await.expect("apply");

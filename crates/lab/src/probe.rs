@@ -4,8 +4,8 @@
 //! A program's `main` calls [`run_if_asked`] before anything else; a test binary has a test named `lab_probe`
 //! that does nothing but call it.
 
-use crate::{Namespace, Output, Process};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::{Namespace, Output, Process, wait_for};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -59,6 +59,90 @@ pub fn connects(namespace: &Namespace, to: IpAddr, port: u16) -> bool {
     exec(namespace, &format!("connect {to} {port}")).success()
 }
 
+/// Carries `bytes` (rounded down to whole blocks of 64 KiB) over one TCP connection and compares the checksums at both
+/// ends; `address` is `to`'s. Returns how long it took.
+///
+/// # Errors
+/// The connection broke, the checksums differ, or `deadline` passed first.
+pub fn carry(
+    from: &Namespace,
+    to: &Namespace,
+    address: IpAddr,
+    bytes: u64,
+    deadline: Duration,
+) -> Result<Duration> {
+    let label = |verb: &str| format!("{verb}-{}-{}", from.name(), to.name());
+    let mut catch = spawn(to, &label("catch"), &format!("catch {CARRY}"))?;
+    wait_for("the catcher", CONNECT, || match catch.stdout().contains("ready") {
+        true => Ok(()),
+        false => Err(catch.stderr()),
+    })?;
+    let begin = Instant::now();
+    let mut pour = spawn(from, &label("pour"), &format!("pour {address} {CARRY} {}", bytes / BLOCK as u64))?;
+    let poured = pour.wait(deadline)?;
+    ensure!(poured.success(), "sending to {address}: {}", pour.stderr());
+    ensure!(catch.wait(deadline)?.success(), "receiving at {address}: {}", catch.stderr());
+    let took = begin.elapsed();
+    let last = |process: &Process| process.stdout().lines().last().map(str::to_owned);
+    let (sent, received) = (last(&pour), last(&catch));
+    ensure!(sent.is_some() && sent == received, "sent {sent:?}, received {received:?}");
+    Ok(took)
+}
+
+/// The port that [`carry`] uses.
+const CARRY: u16 = 7099;
+/// What is sent at once.
+const BLOCK: usize = 64 << 10;
+
+/// A checksum in which the place of every octet counts (Fowler, Noll and Vo's, over words).
+fn checksum(sum: u64, block: &[u8]) -> u64 {
+    let words = block.chunks(8).map(|word| {
+        let mut bytes = [0; 8];
+        bytes[..word.len()].copy_from_slice(word);
+        u64::from_le_bytes(bytes)
+    });
+    words.fold(sum, |sum, word| (sum ^ word).wrapping_mul(0x100_0000_01b3))
+}
+
+fn pour(to: SocketAddr, blocks: u64) -> Result<()> {
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(10)).context("connecting")?;
+    let (mut block, mut sum, mut state) = (vec![0; BLOCK], 0, 0x9e37_79b9_7f4a_7c15_u64);
+    for _ in 0..blocks {
+        for word in block.chunks_exact_mut(8) {
+            // Marsaglia's xorshift: no block is like another, and nothing compresses.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            word.copy_from_slice(&state.to_le_bytes());
+        }
+        sum = checksum(sum, &block);
+        stream.write_all(&block).context("sending")?;
+    }
+    println!("{} {sum:016x}", blocks * BLOCK as u64);
+    Ok(())
+}
+
+fn catch(port: u16) -> Result<()> {
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).context("listening")?;
+    println!("ready");
+    let (mut stream, _) = listener.accept().context("accepting")?;
+    let (mut block, mut sum, mut total, mut have) = (vec![0; BLOCK], 0, 0, 0);
+    loop {
+        let read = stream.read(&mut block[have..]).context("receiving")?;
+        have += read;
+        total += read as u64;
+        if have == BLOCK || read == 0 {
+            sum = checksum(sum, &block[..have]);
+            have = 0;
+        }
+        if read == 0 {
+            break;
+        }
+    }
+    println!("{total} {sum:016x}");
+    Ok(())
+}
+
 fn exec(namespace: &Namespace, words: &str) -> Output {
     match itself() {
         Ok(program) => {
@@ -94,6 +178,8 @@ fn probe(words: &[&str]) -> Result<()> {
             let to = SocketAddr::new(to.parse()?, port.parse()?);
             TcpStream::connect_timeout(&to, CONNECT).with_context(|| to.to_string()).map(drop)
         }
+        ["catch", port] => catch(port.parse()?),
+        ["pour", to, port, blocks] => pour(SocketAddr::new(to.parse()?, port.parse()?), blocks.parse()?),
         other => bail!("no such probe: {other:?}"),
     }
 }

@@ -40,6 +40,21 @@ fn bring_up(name: &str) {
     ip("link set lo up");
     ip(&format!("link set {name} up"));
     ip(&format!("addr add 2001:db8::1/64 dev {name} nodad"));
+    await_local_route();
+}
+
+/// Even without duplicate address detection the kernel adds an address' local route a little later, by a work queue.
+fn await_local_route() {
+    let local = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let whole = fields.next() == Some("20010db8000000000000000000000001") && fields.next() == Some("80");
+        whole && fields.nth(6).is_some_and(|flags| flags.starts_with('8'))
+    };
+    let begin = std::time::Instant::now();
+    while !std::fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap().lines().any(local) {
+        assert!(begin.elapsed() < PATIENCE, "the address does not become local");
+        std::thread::yield_now();
+    }
 }
 
 fn await_readable(fd: BorrowedFd<'_>) {
@@ -222,9 +237,9 @@ fn a_device_with_four_queues_belongs_to_one_process() {
         let set = Tun::open("ln6multi", 4, TunOptions::default()).unwrap();
         assert_eq!(set.queues.len(), 4);
         let single = Tun::open("ln6multi", 1, TunOptions::default()).unwrap_err();
-        assert_eq!(single.code(), "tun-name-taken");
+        assert_eq!(single.code(), "interface_taken");
         let plain = Tun::open("lo", 1, TunOptions { offload: false, ..TunOptions::default() }).unwrap_err();
-        assert_eq!(plain.code(), "tun-name-taken");
+        assert_eq!(plain.code(), "interface_taken");
     });
 }
 
@@ -232,7 +247,7 @@ fn a_device_with_four_queues_belongs_to_one_process() {
 fn a_taken_name_and_a_deleted_device_are_told() {
     in_namespace(|| {
         let mut set = Tun::open("ln6test", 1, TunOptions::default()).unwrap();
-        assert_eq!(Tun::open("ln6test", 1, TunOptions::default()).unwrap_err().code(), "tun-name-taken");
+        assert_eq!(Tun::open("ln6test", 1, TunOptions::default()).unwrap_err().code(), "interface_taken");
         assert_eq!(set.self_test().unwrap_err().raw_os_error(), Some(libc::EIO), "down");
         ip("link del ln6test");
         let mut arena = vec![0; SLOT.len as usize];

@@ -179,12 +179,12 @@ fn a_port_in_use_is_said_also_when_sockets_share_it() {
         let set = bind(workers, &UdpOptions::default());
         for again in [1, 4] {
             let error = Udp::bind(set.port, again, &UdpOptions::default()).unwrap_err();
-            assert_eq!(error.code(), "udp-port-in-use");
+            assert_eq!(error.code(), "port_in_use");
         }
     }
     let elsewhere = Some(IpAddr::V6("2001:db8::1".parse().unwrap()));
     let error = Udp::bind(0, 1, &UdpOptions { address: elsewhere, ..UdpOptions::default() }).unwrap_err();
-    assert_eq!(error.code(), "udp-not-here");
+    assert_eq!(error.code(), "address_not_here");
 }
 
 /// Instead of a forwarder: what comes from the TUN goes to `peer`, what comes by UDP to the TUN; mail makes events.

@@ -86,8 +86,16 @@ fn run(layout: &Layout) -> Result<Exit, CliError> {
 
 /// The problems that `init` and `join` mention: what is surely wrong on this machine now.
 fn look_around(layout: &Layout) -> Vec<crate::schema::Problem> {
-    let ours =
-        ["forwarding_off", "clock_unset", "no_tun_device", "interface_missing", "no_nftables", "port_in_use"];
+    let ours = [
+        "clock_unset",
+        "no_tun_device",
+        "interface_missing",
+        "port_in_use",
+        "pool_on_link",
+        "uplink_within_pool",
+        "no_ipv6_uplink",
+        "uplink_forgets_router",
+    ];
     let report = crate::doctor::judge(&crate::doctor::gather(layout));
     report.findings.into_iter().filter(|finding| ours.contains(&finding.code.as_str())).collect()
 }

@@ -12,8 +12,10 @@ pub use value::{Endpoint, InterfaceName, NodeName, Secret};
 pub use write::render;
 
 use crate::error::{CliError, Trouble};
+use crate::files::identity::private_text;
 use crate::files::{Layout, atomic};
 use crate::logging::Level;
+use ln6_crypto::keys;
 use ln6_types::{Fingerprint, Prefix, PublicKey};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -250,6 +252,25 @@ pub enum Psk {
     Here(Secret<32>),
     /// In a file of its own, in base64.
     File(PathBuf),
+}
+
+impl Psk {
+    /// The key itself, read from its file if it has one; a relative path begins where the configuration is.
+    pub fn load(&self, layout: &Layout) -> Result<keys::Psk, CliError> {
+        let path = match self {
+            Psk::None => return Ok(keys::Psk::NONE),
+            Psk::Here(secret) => return Ok(keys::Psk::from_bytes(*secret.expose())),
+            Psk::File(path) => layout.config.with_file_name(path),
+        };
+        let text = private_text(&path)?.ok_or_else(|| {
+            CliError::new(Trouble::NotFound, format!("there is no pre-shared key file {}", path.display()))
+                .hint("make it with 'wg genpsk', or correct preshared_key_file")
+        })?;
+        Secret::parse(&text).map(|secret| keys::Psk::from_bytes(*secret.expose())).ok_or_else(|| {
+            CliError::new(Trouble::KeyFileDamaged, format!("{} is no pre-shared key", path.display()))
+                .hint("it is one line of 44 characters, as 'wg genpsk' prints it")
+        })
+    }
 }
 
 impl Config {

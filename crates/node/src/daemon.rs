@@ -143,7 +143,8 @@ impl Daemon {
     async fn serve(mut self) -> Result<(), CliError> {
         self.execute();
         setup::say_ready();
-        let mut ticks = tokio::time::interval(CLOCK_CHECK);
+        let watchdog = setup::watchdog();
+        let mut ticks = tokio::time::interval(watchdog.unwrap_or(CLOCK_CHECK).min(CLOCK_CHECK));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let done = loop {
             let wake = self.wait(&mut ticks).await;
@@ -251,8 +252,10 @@ impl Daemon {
                     }
                 }
                 Output::Persist(id, state) => self.store.write(id, state),
-                Output::ToBroker { from, address, renew, request } => self.to_broker(from, address, renew, request),
-                Output::LeftBroker { from } => self.left_broker(from),
+                Output::ToBroker { from, address, renew, request } => {
+                    self.ask_broker(from, address, renew, request)
+                }
+                Output::LeftBroker { from } => self.leave_broker(from),
                 Output::Notice(notice) => self.handle_notice(notice),
             }
         }
@@ -299,6 +302,7 @@ impl Daemon {
     fn handle_clock(&mut self, now: Instant) {
         let wall = ln6_host::clock::wall();
         self.control.handle_clock(now, wall);
+        setup::say_alive();
         #[cfg(feature = "broker")]
         if let Some(broker) = &mut self.broker {
             broker.tick(now, wall);
@@ -320,7 +324,17 @@ impl Daemon {
     }
 
     fn reload(&mut self) -> Result<Vec<crate::config::Change>, CliError> {
-        let outcome = self.node.reload();
+        let now = self.clock.now();
+        let outcome = self.node.reload().map(|reload| {
+            let puts = reload.stock.into_iter().map(|peer| Command::PutStock(Box::new(peer)));
+            let drops = reload.gone.into_iter().map(Command::DropStock);
+            for command in drops.chain(puts).chain([reload.lan_side]) {
+                if let Err(refusal) = self.control.handle_command(now, command) {
+                    tracing::debug!(%refusal, "nothing to change");
+                }
+            }
+            reload.changes
+        });
         self.news.reloaded(&outcome, ln6_host::clock::wall());
         outcome
     }
@@ -342,7 +356,7 @@ impl Daemon {
     }
 
     #[cfg(not(feature = "broker"))]
-    fn to_broker(
+    fn ask_broker(
         &mut self,
         _: PublicKey,
         _: Option<std::net::SocketAddr>,
@@ -352,5 +366,5 @@ impl Daemon {
     }
 
     #[cfg(not(feature = "broker"))]
-    fn left_broker(&mut self, _: PublicKey) {}
+    fn leave_broker(&mut self, _: PublicKey) {}
 }

@@ -65,8 +65,10 @@ pub struct Facts {
     pub uplink_mtu: Option<u32>,
     /// Free space where the state is, octets.
     pub free: Option<u64>,
-    /// Whether an `nft` ruleset can be made; `None` if not known.
+    /// Whether the kernel has nftables; `None` if it does not say.
     pub nftables: Option<bool>,
+    /// What stands between the uplink and the pools.
+    pub surroundings: Vec<Problem>,
 }
 
 /// What that means, worst first.
@@ -79,6 +81,7 @@ pub fn judge(facts: &Facts) -> DoctorReport {
     devices(&mut check, facts);
     kernel(&mut check, facts);
     uplink(&mut check, facts);
+    facts.surroundings.iter().for_each(|finding| check.found(finding.clone()));
     if let Some(free) = facts.free {
         let little = Problem {
             code: "disk_nearly_full".into(),
@@ -90,6 +93,16 @@ pub fn judge(facts: &Facts) -> DoctorReport {
     }
     report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     report
+}
+
+/// What the host around the node says, in the same form.
+pub fn of_host(finding: &ln6_host::finding::Finding) -> Problem {
+    let severity = match finding.severity {
+        ln6_host::finding::Severity::Note => Severity::Note,
+        ln6_host::finding::Severity::Warning => Severity::Warning,
+        ln6_host::finding::Severity::Error => Severity::Error,
+    };
+    note(finding.code, severity, finding.message.clone(), finding.hint.clone())
 }
 
 /// The same form for what the system or the command line finds.
@@ -232,9 +245,15 @@ fn kernel(check: &mut Check<'_>, facts: &Facts) {
     let config = facts.config.as_ref().ok().and_then(Option::as_ref);
     let routes = config.is_some_and(|config| !config.lans.is_empty() || config.broker.is_some());
     match facts.forwarding {
-        Some(false) if routes => {
-            check.error(Trouble::ForwardingOff, "the kernel does not forward IPv6 packets")
+        Some(false) if routes && facts.running => {
+            check.error(Trouble::ForwardingOff, "the kernel does not forward IPv6 packets");
         }
+        Some(false) if routes => check.found(note(
+            "forwarding_off",
+            Severity::Warning,
+            "the kernel does not forward IPv6 packets yet".into(),
+            format!("'run' switches it on if it may; to keep it: {}", Trouble::ForwardingOff.hint()),
+        )),
         Some(true) => check.passed("the kernel forwards IPv6"),
         _ => {}
     }
@@ -266,7 +285,7 @@ fn uplink(check: &mut Check<'_>, facts: &Facts) {
         && facts.forwarding == Some(true)
     {
         check.found(note(
-            "uplink_ignores_advertisements",
+            "uplink_forgets_router",
             Severity::Warning,
             format!("{name} ignores router advertisements because the kernel forwards: its default route will run out"),
             format!("sysctl -w net.ipv6.conf.{name}.accept_ra=2, or set the uplink's route by hand"),
@@ -315,6 +334,7 @@ mod tests {
             uplink_mtu: Some(1500),
             free: Some(1 << 30),
             nftables: Some(true),
+            surroundings: Vec::new(),
         }
     }
 
@@ -342,7 +362,7 @@ mod tests {
             (|f| f.missing_lans.push("br-lan".into()), "interface_missing", Severity::Warning),
             (|f| f.subtrees = Some(false), "no_source_routes", Severity::Warning),
             (|f| f.nftables = Some(false), "no_nftables", Severity::Error),
-            (|f| f.uplink = Some(("eth0".into(), false)), "uplink_ignores_advertisements", Severity::Warning),
+            (|f| f.uplink = Some(("eth0".into(), false)), "uplink_forgets_router", Severity::Warning),
             (|f| f.uplink_mtu = Some(1492), "mtu_too_large", Severity::Warning),
             (|f| f.free = Some(1000), "disk_nearly_full", Severity::Warning),
             (|f| f.root_key_here = true, "root_key_here", Severity::Warning),
@@ -358,6 +378,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_uplink_says_is_passed_on() {
+        let finding =
+            problem(Severity::Error, &CliError::new(Trouble::PoolOnLink, "2001:db8::/64 is on the link"));
+        let facts = Facts { surroundings: vec![finding], running: true, ..well() };
+        assert_eq!(codes(&facts), [(Severity::Error, "pool_on_link".into())]);
+    }
+
+    #[test]
     fn forwarding_matters_only_to_those_who_forward() {
         let mut facts = well();
         facts.forwarding = Some(false);
@@ -366,6 +394,8 @@ mod tests {
             let interface = crate::config::InterfaceName::new("br-lan").expect("interface");
             config.lans.push(crate::config::Lan { interface, subnet: None, resolvers: Vec::new() });
         }
+        assert!(codes(&facts).contains(&(Severity::Warning, "forwarding_off".into())));
+        facts.running = true;
         assert!(codes(&facts).contains(&(Severity::Error, "forwarding_off".into())));
     }
 }

@@ -105,7 +105,7 @@ troubles! {
     /// Policy says no.
     SizeOutsidePolicy = "size_outside_policy", Usage, "ask for a size the broker gives, or let an administrator approve this one";
     /// Names are unique.
-    NameTaken = "name_taken", Conflict, "choose another name with --name";
+    NameTaken = "name_taken", Conflict, "choose another name";
     /// Not a name.
     NameInvalid = "name_invalid", Usage, "a name is 1 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit";
     /// Not a prefix.
@@ -136,18 +136,18 @@ troubles! {
     DiskFull = "disk_full", Failed, "free some space, then repeat the command; what was there before is unchanged";
     /// The clock cannot be right.
     ClockUnset = "clock_unset", Failed, "set the clock, or start time synchronisation ('timedatectl set-ntp true')";
-    /// The uplink gives one /64 on the link.
-    OnLinkOnly = "on_link_only", Failed, "ask the provider for a prefix routed to this machine; an on-link /64 can only give single addresses (/128)";
+    /// The pool lies on the uplink's link: a VM with only an on-link /64.
+    PoolOnLink = "pool_on_link", Failed, "ask the provider for a prefix routed to this machine; an on-link /64 can only give single addresses (/128)";
     /// One directory, one daemon.
     AlreadyRunning = "already_running", Conflict, "stop the other one, or give this one its own --dir";
     /// Nothing listens.
     DaemonUnreachable = "daemon_unreachable", Unreachable, "start it with 'ln6d run' (or 'systemctl start ln6d'), with the same --dir";
-    /// The pool is the uplink's own network.
-    PoolOnUplink = "pool_on_uplink", Conflict, "a pool must be routed to this machine, not lie on its uplink: take a smaller part, or ask the provider for a routed prefix";
+    /// The uplink's own prefix is part of a pool.
+    UplinkWithinPool = "uplink_within_pool", Conflict, "leave the uplink's own prefix out of the pool, or reserve it";
     /// The kernel does not forward.
     ForwardingOff = "forwarding_off", Failed, "sysctl -w net.ipv6.conf.all.forwarding=1, and keep it in /etc/sysctl.d/ln6d.conf";
     /// No way out.
-    UplinkLost = "uplink_lost", Failed, "check the uplink ('ip -6 route show default'); members still reach each other";
+    NoUplink = "no_uplink", Failed, "check the uplink ('ip -6 route show default'); members still reach each other";
     /// The interface name is in use.
     InterfaceTaken = "interface_taken", Conflict, "remove it ('ip link del NAME'), or choose another name: interface = … under [node]";
     /// No such LAN interface.
@@ -207,11 +207,11 @@ impl CliError {
         }
     }
 
-    /// A refusal by another machine (registry, control) that has its own stable code.
+    /// A refusal by another machine (registry, kernel, sockets) with a stable code of its own; see [`stable_code`].
     pub fn refused(code: impl Into<Cow<'static, str>>, message: impl Into<String>, hint: &str) -> Self {
-        let code = code.into();
+        let code = stable_code(code.into());
         let known = Trouble::ALL.iter().find(|trouble| trouble.code() == code);
-        let exit = known.map_or(Exit::Failed, |trouble| trouble.exit());
+        let exit = known.map_or_else(|| exit_of(&code), |trouble| trouble.exit());
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         CliError {
             hint: hint.or_else(|| known.map(|t| t.hint().to_owned())),
@@ -252,6 +252,35 @@ impl CliError {
         let known = Trouble::ALL.iter().find(|trouble| trouble.code() == body.code);
         let exit = known.map_or(Exit::from_status(status), |trouble| trouble.exit());
         Some(CliError { code: Cow::Owned(body.code), message: body.message, hint: body.hint, exit })
+    }
+}
+
+/// The code an operator sees for a code of another machine: in snake case, and one code for one trouble wherever it
+/// was noticed.
+pub fn stable_code(code: Cow<'static, str>) -> Cow<'static, str> {
+    let code = if code.contains('-') { Cow::Owned(code.replace('-', "_")) } else { code };
+    let known = match code.as_ref() {
+        "tun_missing" => Trouble::NoTunDevice,
+        "tun_name_taken" => Trouble::InterfaceTaken,
+        "tun_not_permitted" | "udp_not_permitted" | "net_admin_missing" => Trouble::NotPermitted,
+        "udp_port_in_use" => Trouble::PortInUse,
+        "link_not_a_link" => Trouble::LinkForeign,
+        "link_invalid" => Trouble::LinkMangled,
+        _ => return code,
+    };
+    Cow::Borrowed(known.code())
+}
+
+/// The exit status of refusals that the registry alone knows.
+fn exit_of(code: &str) -> Exit {
+    match code {
+        "invitation_unknown" | "key_unknown" | "no_pool" => Exit::NotFound,
+        "text_invalid" | "outside_pool" | "pool_invalid" | "policy_invalid" => Exit::Usage,
+        "state_changed" | "overlap" | "key_taken" | "key_revoked" | "queue_full" | "too_many" => {
+            Exit::Conflict
+        }
+        "not_allowed" | "needs_operator" | "denied" | "suspended" | "invitation_needed" => Exit::Denied,
+        _ => Exit::Failed,
     }
 }
 
@@ -329,6 +358,20 @@ mod tests {
         let body = br#"{"schema":"ln6d.error/1","code":"queue_full","message":"too many"}"#;
         let error = CliError::from_json(409, body).expect("error");
         assert_eq!((error.exit, error.hint), (Exit::Conflict, None));
+    }
+
+    #[test]
+    fn one_trouble_has_one_code_wherever_it_was_noticed() {
+        let refused = |code: &'static str| {
+            let error = CliError::refused(code, "x", "");
+            (error.code.into_owned(), error.exit)
+        };
+        assert_eq!(refused("udp-port-in-use"), ("port_in_use".into(), Exit::Conflict));
+        assert_eq!(refused("tun-missing"), ("no_tun_device".into(), Exit::Failed));
+        assert_eq!(refused("net_admin_missing"), ("not_permitted".into(), Exit::Denied));
+        assert_eq!(refused("tun-failed"), ("tun_failed".into(), Exit::Failed));
+        assert_eq!(refused("pool_exhausted"), ("pool_exhausted".into(), Exit::Conflict));
+        assert_eq!(refused("needs_operator"), ("needs_operator".into(), Exit::Denied));
     }
 
     #[test]

@@ -31,20 +31,21 @@ use crate::control::babel::{Rights, rights};
 use crate::control::gossip::Gossip;
 use crate::control::membership::Membership;
 use crate::control::message::Item;
-use crate::control::peer::Peers;
+use crate::control::peer::{Peer, Peers};
 use crate::control::secrets::{Jitter, draw};
 use crate::control::stamps::Stamps;
 use crate::control::timers::Timers;
 use crate::control::view::Standing;
 use crate::forwarder::gate::Gate;
-use crate::forwarder::mail::{Event, PeerKind, Update, Watch};
+use crate::forwarder::mail::{Event, PeerKind, Update};
 use crate::host_plan::{HostPlan, Inbound, Opening};
 use crate::{Path, PeerIdx};
 use core::net::{Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use ln6_crypto::SigningKey;
 use ln6_crypto::cookie::CookieChecker;
 use ln6_crypto::keys::StaticSecret;
-use ln6_crypto::SigningKey;
+use ln6_crypto::timers::REKEY_TIMEOUT;
 use ln6_routing::Router;
 use ln6_types::{Fingerprint, Instant, NetworkUla, Prefix, PublicKey, RouterId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,6 +53,24 @@ use std::sync::Arc;
 
 /// How long a changed state may wait for more changes, unless something must be on disk at once.
 const PERSIST_PAUSE: Duration = Duration::from_secs(5);
+/// The same for what a node cannot find its neighbours without: certificates, and where those it stays connected with are.
+/// A power cut in the first minute must not cost the mesh.
+const PERSIST_SOON: Duration = Duration::from_millis(300);
+
+/// A clock that shows less was never set: 2026-01-01.
+const FIRST_RELEASE: UnixTime = UnixTime::from_secs(1_767_225_600);
+/// A Babel sequence number above those of the previous run. Where nothing was stored (the first run, or a lost disk) it
+/// comes from the clock, which runs on faster than sequence numbers usually do.
+fn first_seqno(saved: &NodeState, wall: UnixTime) -> u16 {
+    if *saved == NodeState::default() {
+        (wall.as_secs() / 256) as u16
+    } else {
+        saved.seqno_ceiling.wrapping_add(1)
+    }
+}
+
+/// How far brokers may lift a clock that may be right.
+const MOST_LIFT: Duration = Duration::from_secs(30 * 86_400);
 
 /// One node's control plane.
 pub struct Control {
@@ -83,7 +102,8 @@ pub struct Control {
     jitter: Jitter,
     /// Wall-clock time at a monotonic one.
     clock: (Instant, UnixTime),
-    time_floor: UnixTime,
+    /// What it is at least, at a monotonic time; runs on.
+    floor: (Instant, UnixTime),
     stamps: Stamps,
     waiting_for_stamps: BTreeSet<PeerIdx>,
     cookies: CookieChecker,
@@ -98,6 +118,8 @@ pub struct Control {
     // What follows from them.
     standing: Standing,
     refusal: Option<(String, String)>,
+    /// The delegation was given back.
+    has_left: bool,
     held: Vec<Prefix>,
     was_held: Vec<Prefix>,
     pools: Vec<Prefix>,
@@ -110,8 +132,12 @@ pub struct Control {
     selected: BTreeMap<(Prefix, Prefix), RouterId>,
     next_hops: BTreeMap<RouterId, PeerIdx>,
     originated: BTreeSet<(Prefix, Prefix)>,
-    rights_generation: u64,
+    rights_changed: bool,
+    /// Rights that changed are not looked at before.
+    rights_pause: Instant,
     rights_until: Option<UnixTime>,
+    /// When that is, if the clock runs on.
+    rights_at: Instant,
     generation: u64,
     seqno_ceiling: u16,
     record_counter: u64,
@@ -149,14 +175,18 @@ struct Counters {
 
 impl Control {
     /// A control plane that has seen nothing yet. `saved` is the state of the previous run, or the default.
-    pub fn new(config: Config, saved: NodeState, mut secrets: Box<dyn Secrets>, now: Instant, wall: UnixTime) -> Self {
+    pub fn new(
+        config: Config,
+        saved: NodeState,
+        mut secrets: Box<dyn Secrets>,
+        now: Instant,
+        wall: UnixTime,
+    ) -> Self {
         let key = config.secret.public();
         let router = ln6_crypto::keys::router_id(&key);
         let ula = NetworkUla::of(&config.network);
-        let time_floor = saved.time_floor;
-        let wall = wall.max(time_floor);
         let mut jitter = Jitter::new(config.seed);
-        let seqno = saved.seqno_ceiling.wrapping_add(1);
+        let seqno = first_seqno(&saved, wall);
         let routing = Router::new(ln6_routing::Config::new(router, seqno, jitter.next()));
         let cookies = CookieChecker::new(&key, now, draw(&mut *secrets));
         let standing = match (&saved.refusal, &config.wish) {
@@ -186,7 +216,7 @@ impl Control {
             mtu: config.mtu,
             secrets,
             clock: (now, wall),
-            time_floor,
+            floor: (now, saved.time_floor),
             stamps: Stamps::new(saved.stamp_ceiling),
             waiting_for_stamps: BTreeSet::new(),
             cookies,
@@ -197,6 +227,7 @@ impl Control {
             routing,
             standing,
             refusal: saved.refusal,
+            has_left: false,
             held: Vec::new(),
             was_held: Vec::new(),
             pools: Vec::new(),
@@ -209,10 +240,12 @@ impl Control {
             selected: BTreeMap::new(),
             next_hops: BTreeMap::new(),
             originated: BTreeSet::new(),
-            rights_generation: u64::MAX,
+            rights_changed: true,
+            rights_pause: now,
             rights_until: None,
+            rights_at: Instant::FAR_FUTURE,
             generation: 0,
-            seqno_ceiling: saved.seqno_ceiling.wrapping_add(16),
+            seqno_ceiling: seqno.wrapping_add(15),
             record_counter: saved.record_counter,
             pings: BTreeMap::new(),
             retired_indices: Vec::new(),
@@ -289,8 +322,19 @@ impl Control {
 
     /// The wall clock's time at `now`, as far as it is known; never below the floor.
     pub fn wall(&self, now: Instant) -> UnixTime {
-        let (then, wall) = self.clock;
-        (wall + now.since(then)).max(self.time_floor)
+        let at = |(then, wall): (Instant, UnixTime)| wall + now.since(then);
+        at(self.clock).max(at(self.floor))
+    }
+
+    /// A broker's word, signed or in its own session, on what time it is. It only lifts a clock below it; a clock that may
+    /// be right is lifted by no more than [`MOST_LIFT`], however often.
+    pub(crate) fn hear_time(&mut self, now: Instant, at: UnixTime) {
+        let (then, clock) = self.clock;
+        let clock = clock + now.since(then);
+        let believable = clock < FIRST_RELEASE || at <= clock + MOST_LIFT;
+        if believable && at > self.wall(now) {
+            self.floor = (now, at);
+        }
     }
 
     fn out(&mut self, output: Output) {
@@ -329,7 +373,11 @@ impl Control {
     /// Somebody we know sends under keys we do not have: it does not know that we restarted.
     fn handle_stranger(&mut self, now: Instant, from: Path) {
         let Path::Udp(address) = from else { return };
-        let known = self.peers.iter().find(|peer| peer.stock.is_none() && peer.known.contains(&address));
+        // What was on its way when keys changed is no sign of a restart.
+        let settled =
+            |peer: &Peer| peer.current.as_ref().is_none_or(|keys| now.since(keys.born) >= REKEY_TIMEOUT);
+        let at = |peer: &&Peer| peer.stock.is_none() && peer.known.contains(&address) && settled(peer);
+        let known = self.peers.iter().find(at);
         if let Some(idx) = known.map(|peer| peer.idx) {
             self.initiate(now, idx);
         }
@@ -414,20 +462,19 @@ impl Control {
     fn handle_timer(&mut self, now: Instant, peer: PeerIdx, reason: Reason) {
         match reason {
             Reason::Retry => self.retry(now, peer),
-            Reason::Dead => self.initiate(now, peer),
-            Reason::Keepalive | Reason::Persistent => self.send_inner(peer, Vec::new()),
+            Reason::Dead => self.dead(now, peer),
+            Reason::Keepalive => self.keepalive(peer),
+            Reason::Persistent => self.send_inner(peer, Vec::new()),
             Reason::Reject => self.reject(now, peer),
             Reason::Zero => self.zero(now, peer),
-            Reason::Watch => self.arm(peer, Watch { sent: true, received: true, data_received: true }),
+            Reason::Watch => self.watch_again(now, peer),
             Reason::Connect => self.want(now, peer),
             Reason::Resend => self.resend(now, peer),
-            Reason::Upgrade => {
-                self.initiate(now, peer);
-                self.schedule_upgrade(now, peer);
-            }
+            Reason::Upgrade => self.upgrade(now, peer),
         }
         if reason == Reason::Persistent
-            && let Some(keepalive) = self.peers.get(peer).and_then(|peer| peer.stock.as_ref()).map(|s| s.keepalive)
+            && let Some(keepalive) =
+                self.peers.get(peer).and_then(|peer| peer.stock.as_ref()).map(|s| s.keepalive)
         {
             self.timers.set(peer, Reason::Persistent, now + Duration::from_secs(u64::from(keepalive)));
         }
@@ -451,7 +498,7 @@ impl Control {
     }
 
     /// Asks for the state to be written no later than in `pause`.
-    fn persist_soon(&mut self, now: Instant, pause: Duration) {
+    pub(crate) fn persist_soon(&mut self, now: Instant, pause: Duration) {
         self.persist_at = self.persist_at.min(now + pause);
     }
 
@@ -499,12 +546,20 @@ impl Control {
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
     pub fn poll_timeout(&self) -> Instant {
-        let mut at = self.review_at.min(self.join_at).min(self.record_at).min(self.cookies.until());
+        let mut at = self
+            .review_at
+            .min(self.join_at)
+            .min(self.record_at)
+            .min(self.rights_at)
+            .min(self.cookies.until());
         at = at.min(self.timers.next().map_or(Instant::FAR_FUTURE, |(at, _)| at));
         at = at.min(self.routing.poll_timeout().unwrap_or(Instant::FAR_FUTURE));
         at = at.min(self.gossip.poll_timeout().unwrap_or(Instant::FAR_FUTURE));
         if self.table_changed {
             at = at.min(self.table_at);
+        }
+        if self.rights_changed {
+            at = at.min(self.rights_pause);
         }
         if self.storing.is_none() {
             at = at.min(self.persist_at);

@@ -149,7 +149,7 @@ impl Forwarder {
             Update::Peer(peer, tx) => {
                 self.settle();
                 let has_key = tx.key.is_some();
-                self.peers.make(peer).set(tx);
+                self.peers.set(peer, tx);
                 if has_key {
                     self.unpark(now, peer, arena, out);
                 }

@@ -1,6 +1,7 @@
 //! Two and three forwarders back to back.
 #![allow(clippy::unwrap_used)]
 
+#[path = "net/hosts.rs"]
 mod net;
 
 use ln6_crypto::cookie::{CookieChecker, CookieJar};

@@ -5,7 +5,7 @@ use ln6_crypto::{
 };
 use ln6_overlay_core::control::message::{Item, ItemKind, JoinReply, JoinRequest};
 use ln6_types::{Fingerprint, Prefix, PublicKey, UnixTime, VerifyKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Certificates begin before they are signed, so that clocks may differ a little.
@@ -46,6 +46,7 @@ pub struct Issuer {
     grants: BTreeMap<PublicKey, Grant>,
     serials: u64,
     revocations: u64,
+    revoked: BTreeSet<PublicKey>,
 }
 
 impl Issuer {
@@ -71,6 +72,7 @@ impl Issuer {
             grants: BTreeMap::new(),
             serials: 0,
             revocations: 0,
+            revoked: BTreeSet::new(),
         }
     }
 
@@ -169,6 +171,10 @@ impl Desk for Issuer {
         let known = self.grants.get(&from).map(|grant| (grant.sign, grant.bytes.clone()));
         let renewal = known.is_some() && request.secret.is_none();
         let admitted = renewal || request.secret.is_some() && request.secret == self.secret;
+        if self.revoked.contains(&from) {
+            let (code, text) = ("revoked".into(), "an administrator revoked this key".into());
+            return (JoinReply::Refused { code, text, retry_secs: Some(60) }, Vec::new());
+        }
         if !request.proves(&from) || known.as_ref().is_some_and(|(sign, _)| *sign != request.sign) {
             let (code, text) = ("bad-proof".into(), "the proof does not hold".into());
             return (JoinReply::Refused { code, text, retry_secs: None }, Vec::new());
@@ -192,6 +198,7 @@ impl Desk for Issuer {
 
     fn revoke(&mut self, wall: UnixTime, key: PublicKey, reason: Reason) -> Vec<Item> {
         self.revocations += 1;
+        self.revoked.insert(key);
         let what = Revoked::Key(key);
         let (network, issuer, number) = (self.network, self.signing.verify_key(), self.revocations);
         let revocation = Revocation { network, issuer, number, what, at: wall, reason };

@@ -118,7 +118,12 @@ pub struct Node {
     pub desk: Option<Box<dyn Desk>>,
     /// How often its state was written.
     pub stores: u64,
+    /// What a thief does to the packets that its control sends in sessions.
+    pub tamper: Option<Tamper>,
 }
+
+/// Changes a packet.
+pub type Tamper = Box<dyn Fn(&mut [u8])>;
 
 impl Node {
     /// A node that is switched off and has an empty disk.
@@ -136,6 +141,7 @@ impl Node {
             notices: Vec::new(),
             desk: None,
             stores: 0,
+            tamper: None,
         }
     }
 
@@ -159,9 +165,9 @@ impl Node {
     pub(crate) fn start(&mut self, now: Instant, real: UnixTime, chance: &mut Chance, host: HostChange) {
         self.lives += 1;
         self.started = now;
-        let mut secrets = Chance::new(chance.next());
+        let mut secrets = Chance::new(chance.draw());
         let source = Box::new(move |out: &mut [u8]| secrets.fill(out));
-        let config = self.identity.config(chance.next());
+        let config = self.identity.config(chance.draw());
         let wall = self.wall(now, real);
         let mut control = Control::new(config, self.disk.clone(), source, now, wall);
         if let Some(desk) = &mut self.desk

@@ -8,7 +8,7 @@ use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use ln6_crypto::{Reason, SigningKey, fingerprint};
 use ln6_overlay_core::control::view::{PeerView, Standing, View};
-use ln6_overlay_core::control::{Bootstrap, Command, Wish};
+use ln6_overlay_core::control::{Bootstrap, Command, NodeState, Wish};
 use ln6_overlay_core::forwarder::drop::DropReason;
 use ln6_types::{Fingerprint, Instant, Prefix, PublicKey};
 
@@ -243,13 +243,18 @@ impl Net {
 
     /// Sends a packet from `a` to `b` every `pause` for `span`: how many did not arrive.
     pub fn lost(&mut self, a: NodeId, b: NodeId, pause: Duration, span: Duration) -> usize {
-        let (end, mut numbers) = (self.world.now + span, Vec::new());
+        let (begin, end, mut numbers) = (self.world.now, self.world.now + span, Vec::new());
         while self.world.now < end {
             numbers.push(self.send(a, b));
             self.world.run(pause);
         }
         self.world.run(Duration::from_secs(2));
-        numbers.into_iter().filter(|number| self.copies(b, *number) == 0).count()
+        let lost = numbers.iter().enumerate().filter(|(_, number)| self.copies(b, **number) == 0);
+        let lost: Vec<Instant> = lost.map(|(at, _)| begin + pause * at as u32).collect();
+        if self.world.verbose && !lost.is_empty() {
+            println!("lost: {lost:?}");
+        }
+        lost.len()
     }
 
     /// Both directions.
@@ -267,6 +272,21 @@ impl Net {
         self.world.command(0, Command::Publish(items)).expect("published");
     }
 
+    /// The broker begins anew with this desk; for the time before anybody joined.
+    pub fn restart_broker_with(&mut self, desk: Issuer) {
+        self.world.crash(0);
+        self.world.nodes[0].disk = NodeState::default();
+        self.world.nodes[0].desk = Some(Box::new(desk));
+        self.world.start(0);
+    }
+
+    /// Node `thief` says in Babel that it originates the prefix of `victim` instead of its own.
+    pub fn steal(&mut self, thief: NodeId, victim: NodeId) {
+        let last = |prefix: Option<Prefix>| prefix.expect("held").network().octets()[5];
+        let (own, other) = (last(self.prefix(thief)), last(self.prefix(victim)));
+        self.world.nodes[thief].tamper = Some(Box::new(move |packet| replace(packet, own, other)));
+    }
+
     /// What a node's workers dropped, by reason.
     pub fn drops(&self, id: NodeId) -> Vec<(DropReason, u64)> {
         let Some(life) = &self.world.nodes[id].life else { return Vec::new() };
@@ -278,6 +298,39 @@ impl Net {
     pub fn after(&self, span: Duration) -> Instant {
         self.world.now + span
     }
+}
+
+/// Makes updates (RFC 8966, section 4.6.9) for the /48 that ends in `own` ones for the /48 that ends in `other`, and the
+/// checksum right again. All prefixes are from one /40, so the last octet is never compressed away.
+fn replace(packet: &mut [u8], own: u8, other: u8) {
+    const UPDATE: u8 = 8;
+    if packet.len() < 52 || packet[0] >> 4 != 6 || packet[6] != 17 {
+        return;
+    }
+    let mut at = 52;
+    while at + 2 <= packet.len() {
+        let len = if packet[at] == 0 { 1 } else { 2 + usize::from(packet[at + 1]) };
+        let Some(tlv) = packet.get_mut(at..at + len) else { break };
+        if let [UPDATE, _, 2, _, 48, .., last] = tlv {
+            // What the victim says itself must not replace it.
+            *last = if *last == own {
+                other
+            } else if *last == other {
+                200
+            } else {
+                *last
+            };
+        }
+        at += len;
+    }
+    packet[46..48].fill(0);
+    let words =
+        packet[8..].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+    let mut sum: u32 = words.sum::<u32>() + packet.len() as u32 - 40 + 17;
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    packet[46..48].copy_from_slice(&(!(sum as u16)).to_be_bytes());
 }
 
 /// An IPv6 packet without an upper layer, ending in its number.

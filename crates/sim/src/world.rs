@@ -92,6 +92,10 @@ pub struct World {
     batch: Batch,
     /// Datagrams by their first octet, to see who talks.
     pub datagrams: BTreeMap<u8, u64>,
+    /// What controls send in sessions: frames by their kind and that of their message, packets as (6, 0).
+    pub said: BTreeMap<(u8, u8), u64>,
+    /// Print handshakes and notices as they happen.
+    pub verbose: bool,
 }
 
 impl World {
@@ -109,6 +113,8 @@ impl World {
             arena: vec![0; ArenaLayout::SMALL.len as usize],
             batch: Batch::with_capacity(),
             datagrams: BTreeMap::new(),
+            said: BTreeMap::new(),
+            verbose: false,
         }
     }
 
@@ -133,7 +139,7 @@ impl World {
     /// Switches a node on.
     pub fn start(&mut self, id: NodeId) {
         let (now, real, host) = (self.now, self.real(), self.host(id));
-        let mut chance = Chance::new(self.chance.next());
+        let mut chance = Chance::new(self.chance.draw());
         self.nodes[id].start(now, real, &mut chance, host);
         self.drain(id);
     }
@@ -213,8 +219,17 @@ impl World {
         self.schedule(due, what);
     }
 
-    fn mail(&mut self, id: NodeId, worker: usize, update: Update) {
+    fn mail(&mut self, id: NodeId, worker: usize, mut update: Update) {
+        if let Update::Send(_, packet) = &update
+            && packet.len() > 6
+        {
+            let kind = if packet[0] >> 4 == 6 { (6, 0) } else { (packet[1], packet[6]) };
+            *self.said.entry(kind).or_default() += 1;
+        }
         let node = &mut self.nodes[id];
+        if let (Update::Send(_, packet), Some(tamper)) = (&mut update, &node.tamper) {
+            tamper(packet);
+        }
         let life = node.life.as_mut().expect("it writes");
         let after = life.mail[worker].back().map_or(Instant::ZERO, |(due, _)| *due);
         let due = after.max(self.now + self.chance.pause(node.mail_delay));
@@ -246,6 +261,9 @@ impl World {
         let Some(from) = self.underlay.leave(self.now, id, to) else { return };
         // Which link it takes is decided by who is there now; whether it gets in, when it arrives.
         let receiver = self.underlay.arrive(self.now, to, from);
+        if self.verbose && bytes.first() != Some(&4) {
+            println!("{:?} {id} -> {receiver:?} ({to}) type {}", self.now, bytes[0]);
+        }
         let Some(receiver) = receiver else {
             self.underlay.lost += 1;
             return;
@@ -350,7 +368,7 @@ impl World {
             (Some(Kind::Transport), Some(index)) if !astray => {
                 u64::from(worker_of(u32::from_le_bytes([index[0], index[1], index[2], index[3]])))
             }
-            _ => self.chance.next(),
+            _ => self.chance.draw(),
         };
         let worker = (worker % workers) as usize;
         let _ = sender;
@@ -410,7 +428,12 @@ impl World {
                     let _ = self.tell(id, Command::LeftBroker { to: from });
                 }
             }
-            Output::Notice(notice) => self.nodes[id].notices.push((self.now, notice)),
+            Output::Notice(notice) => {
+                if self.verbose {
+                    println!("{:?} {id}: {notice:?}", self.now);
+                }
+                self.nodes[id].notices.push((self.now, notice));
+            }
         }
     }
 

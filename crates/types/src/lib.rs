@@ -7,8 +7,8 @@ mod key;
 mod prefix;
 mod time;
 
+pub use core::time::Duration;
 pub use hex::{Hex, decode_hex};
 pub use key::{Fingerprint, KeyError, NetworkUla, PublicKey, RouterId, VerifyKey};
 pub use prefix::{Prefix, PrefixError};
 pub use time::{Instant, UnixTime};
-pub use core::time::Duration;

@@ -27,7 +27,7 @@ mod tun;
 mod vnet;
 
 /// Forwarders back to back, as the forwarder's own tests have them.
-#[path = "../../../crates/overlay-core/tests/net/mod.rs"]
+#[path = "../../../crates/overlay-core/tests/net/hosts.rs"]
 mod net;
 
 pub use api::api_request;

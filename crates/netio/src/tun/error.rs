@@ -31,11 +31,11 @@ impl TunError {
     /// A stable word for scripts.
     pub fn code(&self) -> &'static str {
         match self {
-            TunError::Missing(_) => "tun-missing",
-            TunError::NotPermitted(_) => "tun-not-permitted",
-            TunError::NameTaken(_) => "tun-name-taken",
-            TunError::BadName(_) => "tun-bad-name",
-            TunError::System { .. } => "tun-failed",
+            TunError::Missing(_) => "no_tun_device",
+            TunError::NotPermitted(_) => "not_permitted",
+            TunError::NameTaken(_) => "interface_taken",
+            TunError::BadName(_) => "interface_name_invalid",
+            TunError::System { .. } => "tun_failed",
         }
     }
 

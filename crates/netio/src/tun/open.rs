@@ -213,7 +213,7 @@ mod tests {
     fn names_that_the_kernel_would_cut_or_refuse_are_told_apart() {
         for name in ["", "sixteen-letters-", "a/b", "a b", "..", "a:1"] {
             let error = Tun::open(name, 1, TunOptions::default()).unwrap_err();
-            assert_eq!(error.code(), "tun-bad-name", "{name}");
+            assert_eq!(error.code(), "interface_name_invalid", "{name}");
         }
         assert!(check_name("ln6").is_ok() && check_name("ln6d%d").is_ok());
     }
@@ -221,10 +221,10 @@ mod tests {
     #[test]
     fn each_refusal_of_the_kernel_has_its_own_code() {
         let code = |errno| refused(io::Error::from_raw_os_error(errno), "no-such-device").code();
-        assert_eq!(code(libc::EPERM), "tun-not-permitted");
-        assert_eq!(code(libc::EBUSY), "tun-name-taken");
-        assert_eq!(code(libc::ENODEV), "tun-missing");
-        assert_eq!(code(libc::EINVAL), "tun-failed");
-        assert_eq!(refused(io::Error::from_raw_os_error(libc::EINVAL), "lo").code(), "tun-name-taken");
+        assert_eq!(code(libc::EPERM), "not_permitted");
+        assert_eq!(code(libc::EBUSY), "interface_taken");
+        assert_eq!(code(libc::ENODEV), "no_tun_device");
+        assert_eq!(code(libc::EINVAL), "tun_failed");
+        assert_eq!(refused(io::Error::from_raw_os_error(libc::EINVAL), "lo").code(), "interface_taken");
     }
 }

@@ -33,10 +33,10 @@ impl UdpError {
     /// A stable word for scripts.
     pub fn code(&self) -> &'static str {
         match self {
-            UdpError::PortInUse(_) => "udp-port-in-use",
-            UdpError::NotPermitted { .. } => "udp-not-permitted",
-            UdpError::NotHere(_) => "udp-not-here",
-            UdpError::System { .. } => "udp-failed",
+            UdpError::PortInUse(_) => "port_in_use",
+            UdpError::NotPermitted { .. } => "not_permitted",
+            UdpError::NotHere(_) => "address_not_here",
+            UdpError::System { .. } => "udp_failed",
         }
     }
 

@@ -310,7 +310,12 @@ mod tests {
             ApiRequest::Events(Events { after: 7 }),
             ApiRequest::Doctor,
             ApiRequest::Metrics,
-            ApiRequest::Invite(Invite { name: Some("a".into()), size: Some(56), expires_seconds: Some(60) }),
+            ApiRequest::Invite(Invite {
+                name: Some("a".into()),
+                size: Some(56),
+                expires_seconds: Some(60),
+                open: true,
+            }),
             ApiRequest::Approve(Approve { request: "3".into(), size: Some(56), ..Approve::default() }),
             ApiRequest::Deny(Deny { request: "3".into(), reason: None }),
             ApiRequest::Revoke(name()),

@@ -25,13 +25,10 @@ pub(super) fn doctor(doctor: &Doctor, layout: &Layout, output: &Output) -> Resul
     Ok(if broken { Exit::Findings } else { Exit::Ok })
 }
 
+/// The daemon's word wins where both speak of the same.
 fn merge(report: &mut DoctorReport, more: DoctorReport) {
-    for finding in more.findings {
-        if !report.findings.iter().any(|known| known.code == finding.code && known.message == finding.message)
-        {
-            report.findings.push(finding);
-        }
-    }
+    report.findings.retain(|known| !more.findings.iter().any(|finding| finding.code == known.code));
+    report.findings.extend(more.findings);
     report.passed.extend(more.passed);
     report.findings.sort_by_key(|finding| Reverse(finding.severity));
 }

@@ -11,8 +11,7 @@ use crate::config::{
 use crate::doctor::CLOCK_FLOOR;
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::identity::{Identity, random};
-use crate::files::state::{Blob, StoredState};
-use crate::files::{Layout, atomic, certificate, root, state};
+use crate::files::{Layout, atomic, certificate, root};
 use crate::schema::{SetupReply, Time};
 use ln6_crypto::{Certificate, Roles, Signed, SigningKey, fingerprint, router_id};
 use ln6_types::{Fingerprint, Prefix, UnixTime};
@@ -131,6 +130,15 @@ impl Made {
     }
 }
 
+/// What the broker itself originates of a pool: the /64 that single hosts are numbered in, the last one. The rest is its
+/// to delegate, so what nobody holds is nobody's, and is answered where it is asked for.
+fn hosts(pool: Prefix) -> Option<Prefix> {
+    match pool.len() {
+        64.. => Some(pool),
+        len => pool.part(64, (1u128 << (64 - len)) - 1),
+    }
+}
+
 fn broker_certificate(made: &Made, config: &Config, now: UnixTime) -> Result<Signed<Certificate>, CliError> {
     let key = made.identity.secret.public();
     let mut pools: Vec<_> =
@@ -148,7 +156,7 @@ fn broker_certificate(made: &Made, config: &Config, now: UnixTime) -> Result<Sig
         router_id: router_id(&key),
         name: config.node.name.to_string(),
         holder: config.node.name.to_string(),
-        originate: pools.clone(),
+        originate: pools.iter().filter_map(|pool| hosts(*pool)).collect(),
         delegate: pools,
         roles,
         grantable: Roles { exit: true, broker: false, transit: true },
@@ -169,12 +177,10 @@ fn write(
     config: &Config,
     broker: &Signed<Certificate>,
 ) -> Result<Vec<String>, CliError> {
-    let first = StoredState { items: vec![Blob(broker.bytes().to_vec())], ..StoredState::default() };
-    let files = [&layout.root_key, &layout.identity, &layout.certificate, &layout.state, &layout.config];
+    let files = [&layout.root_key, &layout.identity, &layout.certificate, &layout.config];
     let written = root::create(&layout.root_key, &made.root)
         .and_then(|()| made.identity.create(&layout.identity))
         .and_then(|()| certificate::store(&layout.certificate, broker))
-        .and_then(|()| state::store(&layout.state, &first))
         .and_then(|()| atomic::create(&layout.config, render(config).as_bytes()))
         // The root key stays with root: the daemon never needs it.
         .and_then(|()| files[1..].iter().try_for_each(|file| layout.hand_over(file)));

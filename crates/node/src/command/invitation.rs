@@ -11,7 +11,8 @@ use crate::schema::{ActionReply, InviteReply};
 
 pub(super) fn invite(invite: Invite, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     let Invite { name, size, expires, open, qr } = invite;
-    let request = ApiRequest::Invite(api::Invite { name, size, expires_seconds: Some(expires.as_secs()), open });
+    let request =
+        ApiRequest::Invite(api::Invite { name, size, expires_seconds: Some(expires.as_secs()), open });
     let reply: InviteReply = Client::new(layout).get(&request)?;
     code(qr, Some(&reply.link), output)?;
     output.show(reply);

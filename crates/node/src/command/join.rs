@@ -47,13 +47,20 @@ pub(super) fn run(join: &Join, layout: &Layout, output: &Output) -> Result<Exit,
 /// Reads a link; with a clock that can be trusted, one that has expired is refused before anything is written.
 pub(super) fn read_link(text: &str, now: Time) -> Result<Link, CliError> {
     let link: Link = text.parse().map_err(|error: LinkError| {
-        let trouble = match &error {
-            LinkError::NotALink => Trouble::LinkForeign,
-            LinkError::Truncated => Trouble::LinkTruncated,
-            LinkError::Version(_) => Trouble::LinkVersion,
-            LinkError::Mangled | LinkError::Invalid(_) => Trouble::LinkMangled,
+        let (trouble, message) = match &error {
+            LinkError::NotALink => (Trouble::LinkForeign, "this is no invitation of ln6d".to_owned()),
+            LinkError::Truncated => {
+                (Trouble::LinkTruncated, "the end of the invitation is missing".to_owned())
+            }
+            LinkError::Mangled => (Trouble::LinkMangled, "the invitation was damaged on its way".to_owned()),
+            LinkError::Version(version) => {
+                (Trouble::LinkVersion, format!("the invitation was made by a newer ln6d (version {version})"))
+            }
+            LinkError::Invalid(why) => {
+                (Trouble::LinkMangled, format!("the invitation cannot be right: {why}"))
+            }
         };
-        CliError::new(trouble, error.to_string())
+        CliError::new(trouble, message)
     })?;
     if now >= CLOCK_FLOOR && link.expired(now.0) {
         let message = format!("this invitation expired on {}", Time(link.expires));

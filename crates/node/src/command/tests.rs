@@ -4,9 +4,9 @@ use super::*;
 use crate::config::{Endpoint, PORT};
 use crate::files::atomic::tests::TestDir;
 use crate::files::identity::Identity;
-use crate::files::{certificate, root, state};
+use crate::files::{certificate, root};
 use crate::schema::Time;
-use ln6_crypto::{Certificate, Link, Signed, fingerprint};
+use ln6_crypto::{Link, fingerprint};
 use ln6_types::{Fingerprint, PublicKey, UnixTime};
 use std::path::Path;
 
@@ -56,9 +56,8 @@ fn init_makes_a_broker_that_its_own_root_has_certified() {
     let broker = certificate::load(&layout.certificate, &network.fingerprint).expect("valid").expect("there");
     assert_eq!(broker.sign, identity.signing.verify_key());
     assert_eq!(broker.delegate, ["2001:db8:4800::/40".parse().expect("prefix")]);
+    assert_eq!(broker.originate, ["2001:db8:48ff:ffff::/64".parse().expect("prefix")]);
     assert!(broker.roles.broker && broker.roles.exit && broker.grantable.exit && !broker.grantable.broker);
-    let kept = state::load(&layout.state).expect("state").state.items;
-    assert_eq!(Signed::<Certificate>::decode(&kept[0].0).expect("item").value(), broker.value());
     assert_eq!(
         certificate::load(&layout.certificate, &Fingerprint([1; 32])).expect_err("other").code,
         "key_file_damaged"

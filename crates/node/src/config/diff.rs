@@ -32,11 +32,11 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     note("node.offload", a.offload != b.offload, true);
     note("network", old.network != new.network, true);
     note("join", old.join != new.join, true);
-    note("lan", old.lans != new.lans, true);
-    note("firewall", old.firewall != new.firewall, true);
+    note("lan", old.lans != new.lans, false);
+    note("firewall", old.firewall != new.firewall, false);
     note("broker", old.broker != new.broker, true);
     note("exit.enabled", old.exit != new.exit, true);
-    note("wireguard", old.wireguard != new.wireguard, true);
+    note("wireguard", old.wireguard != new.wireguard, false);
     note("metrics.listen", old.metrics != new.metrics, true);
     changes
 }

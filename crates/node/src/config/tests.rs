@@ -240,7 +240,7 @@ fn a_difference_is_named_by_its_key() {
     new.lans.pop();
     let changes: Vec<_> =
         diff(&old, &new).into_iter().map(|change| (change.what, change.needs_restart)).collect();
-    assert_eq!(changes, [("node.mtu".into(), true), ("node.log".into(), false), ("lan".into(), true)]);
+    assert_eq!(changes, [("node.mtu".into(), true), ("node.log".into(), false), ("lan".into(), false)]);
 }
 
 #[test]
@@ -248,4 +248,35 @@ fn secrets_do_not_show_when_a_configuration_is_shown() {
     let shown = format!("{:?}", full());
     assert!(!shown.contains("3, 3") && !shown.contains("8, 8"), "{shown}");
     assert!(full().has_secrets());
+}
+
+#[test]
+fn a_pre_shared_key_is_read_from_a_private_file_beside_the_configuration() {
+    use crate::files::atomic::tests::TestDir;
+    let dir = TestDir::new();
+    let layout = Layout::under(dir.path());
+    let psk = Psk::File("phone.psk".into());
+    assert_eq!(psk.load(&layout).expect_err("none").code, "not_found");
+    atomic::create(&dir.path().join("phone.psk"), Secret::new([8u8; 32]).expose_text().as_bytes())
+        .expect("written");
+    assert!(psk.load(&layout).is_ok());
+    atomic::replace(&dir.path().join("phone.psk"), b"short").expect("written");
+    assert_eq!(psk.load(&layout).expect_err("short").code, "key_file_damaged");
+    use std::os::unix::fs::PermissionsExt as _;
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(dir.path().join("phone.psk"), open).expect("chmod");
+    assert_eq!(psk.load(&layout).expect_err("exposed").code, "key_file_exposed");
+}
+
+#[test]
+fn no_cut_and_no_changed_octet_of_a_configuration_panics() {
+    let text = render(&full());
+    for at in (0..text.len()).step_by(7).filter(|at| text.is_char_boundary(*at)) {
+        let _ = read(&text[..at]);
+        let mut octets = text.as_bytes().to_vec();
+        octets[at] = octets[at].wrapping_add(1);
+        let _ = std::str::from_utf8(&octets).map(read);
+    }
+    let _ = read(&"[".repeat(10_000));
+    let _ = read(&format!("a = {}", "[".repeat(10_000)));
 }

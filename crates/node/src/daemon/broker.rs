@@ -36,8 +36,6 @@ pub(crate) struct Broker {
     answers: mpsc::UnboundedReceiver<Answer>,
     back: mpsc::UnboundedSender<Answer>,
     expire_at: Instant,
-    /// What a link carries.
-    pub(crate) link: BrokerParts,
 }
 
 /// How often the registry looks what time has brought about.
@@ -71,14 +69,8 @@ impl Broker {
             Box::new(move |statements| drop(spread.send(Answer::Spread(statements)))),
         )
         .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
-        let broker = Broker {
-            desk: Some(desk),
-            thread: Some(thread),
-            answers,
-            back,
-            expire_at: Instant::ZERO,
-            link: parts,
-        };
+        let broker =
+            Broker { desk: Some(desk), thread: Some(thread), answers, back, expire_at: Instant::ZERO };
         broker.configure(config, wall);
         broker.spread_all(wall);
         Ok(broker)
@@ -94,8 +86,11 @@ impl Broker {
             self.order(wall, Command::SetPool(to_pool(pool)));
         }
         let days = |days: u16| u64::from(days) * 86_400;
-        let policy =
-            Policy { validity: days(config.validity_days), grace: days(config.grace_days), ..Policy::default() };
+        let policy = Policy {
+            validity: days(config.validity_days),
+            grace: days(config.grace_days),
+            ..Policy::default()
+        };
         self.order(wall, Command::SetPolicy(policy));
     }
 
@@ -107,7 +102,12 @@ impl Broker {
             command,
             Box::new(move |answer| {
                 if let Err(refused) = answer {
-                    tracing::warn!(code = refused.code, text = refused.text, what, "the registry refuses the configuration");
+                    tracing::warn!(
+                        code = refused.code,
+                        text = refused.text,
+                        what,
+                        "the registry refuses the configuration"
+                    );
                 }
             }),
         );
@@ -136,12 +136,23 @@ impl Broker {
     }
 
     /// A peer asks to join or to renew.
-    pub(crate) fn ask(&self, wall: UnixTime, network: &Fingerprint, from: PublicKey, renew: bool, request: JoinRequest) {
+    pub(crate) fn ask(
+        &self,
+        wall: UnixTime,
+        network: &Fingerprint,
+        from: PublicKey,
+        renew: bool,
+        request: JoinRequest,
+    ) {
         let back = self.back.clone();
         let reply = Box::new(move |answer| drop(back.send(Answer::Join(from, answer))));
         if request.network != *network || !request.proves(&from) {
             let text = "the request is not signed by the key that makes it".to_owned();
-            return reply(JoinAnswer::Refused(Refused { code: "proof_invalid".into(), text, hint: String::new() }));
+            return reply(JoinAnswer::Refused(Refused {
+                code: "proof_invalid".into(),
+                text,
+                hint: String::new(),
+            }));
         }
         if renew {
             return self.desk().renew(wall, from, reply);
@@ -226,7 +237,11 @@ pub(crate) fn reply(answer: JoinAnswer) -> JoinReply {
             JoinReply::Waiting { place: place + 1, retry_secs: ASK_AGAIN, fingerprint: String::new() }
         }
         JoinAnswer::Refused(refused) => {
-            let text = if refused.hint.is_empty() { refused.text } else { format!("{}: {}", refused.text, refused.hint) };
+            let text = if refused.hint.is_empty() {
+                refused.text
+            } else {
+                format!("{}: {}", refused.text, refused.hint)
+            };
             let text = text.chars().take(280).collect();
             JoinReply::Refused { code: refused.code, text, retry_secs: Some(REFUSED_AGAIN) }
         }
@@ -242,7 +257,13 @@ pub(crate) fn items(statements: Statements) -> Vec<Item> {
 }
 
 impl super::Daemon {
-    pub(super) fn to_broker(&mut self, from: PublicKey, _: Option<SocketAddr>, renew: bool, request: JoinRequest) {
+    pub(super) fn ask_broker(
+        &mut self,
+        from: PublicKey,
+        _: Option<SocketAddr>,
+        renew: bool,
+        request: JoinRequest,
+    ) {
         let wall = ln6_host::clock::wall();
         let network = self.node.network;
         match &self.broker {
@@ -251,7 +272,7 @@ impl super::Daemon {
         }
     }
 
-    pub(super) fn left_broker(&mut self, from: PublicKey) {
+    pub(super) fn leave_broker(&mut self, from: PublicKey) {
         if let Some(broker) = &self.broker {
             broker.leave(ln6_host::clock::wall(), from);
         }

@@ -3,7 +3,7 @@
 use ln6_host::finding::Finding;
 use ln6_host::firewall::Firewall;
 use ln6_host::interface::InterfaceName;
-use ln6_host::kernel::{Kernel, TunShape};
+use ln6_host::kernel::{Kernel, KernelError, TunShape};
 use ln6_host::lan::Lans;
 use ln6_host::monitor::{HostChange, Monitor};
 use ln6_host::netlink::Netlink;
@@ -36,8 +36,8 @@ impl HostTask {
         kernel: Netlink,
         protocol: u8,
         news: mpsc::UnboundedSender<HostNews>,
-    ) -> Result<Self, ln6_host::kernel::KernelError> {
-        let (monitor, notices) = Monitor::start(tun.to_string(), protocol)?;
+    ) -> Result<Self, Box<KernelError>> {
+        let (monitor, notices) = Monitor::start(tun.to_string(), protocol).map_err(Box::new)?;
         let (plans, wanted) = watch::channel(None);
         let mut host = Host {
             reconciler: Reconciler::new(kernel, tun.clone(), Some(shape)),

@@ -53,7 +53,8 @@ pub(crate) fn load(path: &Path) -> Result<Vec<Leaf>, CliError> {
 }
 
 fn store(path: &Path, leaves: &[Leaf]) -> Result<(), CliError> {
-    let text = serde_json::to_vec_pretty(leaves).map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
+    let text = serde_json::to_vec_pretty(leaves)
+        .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
     atomic::replace(path, &text)
 }
 
@@ -75,7 +76,10 @@ impl Daemon {
         let path = self.node.layout.leaves.clone();
         let mut leaves = load(&path)?;
         if leaves.iter().any(|leaf| leaf.name == asked.name && leaf.key != asked.public_key) {
-            return Err(CliError::new(Trouble::NameTaken, format!("another client is called {}", asked.name)));
+            return Err(CliError::new(
+                Trouble::NameTaken,
+                format!("another client is called {}", asked.name),
+            ));
         }
         let size = asked.size.unwrap_or(128);
         let known = leaves.iter().position(|leaf| leaf.key == asked.public_key);
@@ -97,8 +101,11 @@ impl Daemon {
             endpoints = self.control.view(now).me.endpoints.iter().map(ToString::to_string).collect();
         }
         if endpoints.is_empty() {
-            return Err(CliError::new(Trouble::ConfigInvalid, "a client could not reach this node: it has no public address")
-                .hint("add public = [\"host\"] under [node], or register the client on a node that has one"));
+            return Err(CliError::new(
+                Trouble::ConfigInvalid,
+                "a client could not reach this node: it has no public address",
+            )
+            .hint("add public = [\"host\"] under [node], or register the client on a node that has one"));
         }
         Ok(Reply::of(WireguardReply {
             name: leaf.name,
@@ -125,8 +132,11 @@ impl Daemon {
             }
         }
         if self.control.held().is_empty() {
-            return Err(CliError::new(Trouble::PoolExhausted, "this node holds no delegation to take an address from")
-                .hint("register the client on a gateway that has joined, or on the broker"));
+            return Err(CliError::new(
+                Trouble::PoolExhausted,
+                "this node holds no delegation to take an address from",
+            )
+            .hint("register the client on a gateway that has joined, or on the broker"));
         }
         let prefix = free_part(self.control.held(), size, &taken).ok_or_else(|| {
             CliError::new(Trouble::PoolExhausted, format!("no /{size} is free in this node's delegation"))

@@ -46,8 +46,14 @@ impl News {
 
     /// Everything that is wrong now, worst first.
     pub(crate) fn problems(&self) -> Vec<Problem> {
-        let mut all: Vec<Problem> =
-            self.start.iter().chain(&self.host).chain(&self.around).chain(self.own.values()).cloned().collect();
+        let mut all: Vec<Problem> = self
+            .start
+            .iter()
+            .chain(&self.host)
+            .chain(&self.around)
+            .chain(self.own.values())
+            .cloned()
+            .collect();
         all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.code.cmp(&b.code)));
         all.dedup_by(|a, b| a.code == b.code && a.message == b.message);
         all
@@ -63,8 +69,12 @@ impl News {
     }
 
     pub(crate) fn set_surroundings(&mut self, parts: &Parts, around: &Surroundings) {
-        let pools: Vec<Prefix> =
-            parts.config.broker.iter().flat_map(|broker| broker.pools.iter().map(|pool| pool.prefix)).collect();
+        let pools: Vec<Prefix> = parts
+            .config
+            .broker
+            .iter()
+            .flat_map(|broker| broker.pools.iter().map(|pool| pool.prefix))
+            .collect();
         self.around = around.check(&parts.interface, &pools).iter().map(problem).collect();
         let known: Vec<String> = self.around.iter().map(|problem| problem.code.clone()).collect();
         // What was found at the start about the surroundings is told anew from now on.
@@ -87,12 +97,18 @@ impl News {
         match outcome {
             Ok(changes) => {
                 self.own.remove("config_not_loaded");
-                let restart: Vec<&str> =
-                    changes.iter().filter(|change| change.needs_restart).map(|change| change.what.as_str()).collect();
+                let restart: Vec<&str> = changes
+                    .iter()
+                    .filter(|change| change.needs_restart)
+                    .map(|change| change.what.as_str())
+                    .collect();
                 let message = match (changes.is_empty(), restart.is_empty()) {
                     (true, _) => "the configuration is unchanged".to_owned(),
                     (false, true) => "the configuration was loaded".to_owned(),
-                    (false, false) => format!("the configuration was loaded; a restart is needed for {}", restart.join(", ")),
+                    (false, false) => format!(
+                        "the configuration was loaded; a restart is needed for {}",
+                        restart.join(", ")
+                    ),
                 };
                 tracing::info!(message);
                 self.push(wall, Line { code: "reloaded", severity: Severity::Note, peer: None, message });
@@ -136,7 +152,8 @@ fn line_of(notice: &Notice, name: impl Fn(&PublicKey) -> String) -> Option<Line>
         name if name.is_empty() => key.to_string(),
         name => name,
     };
-    let line = |code, severity, peer: Option<String>, message: String| Some(Line { code, severity, peer, message });
+    let line =
+        |code, severity, peer: Option<String>, message: String| Some(Line { code, severity, peer, message });
     match notice {
         Notice::SessionUp { peer, path } => {
             let how = match path {
@@ -152,23 +169,37 @@ fn line_of(notice: &Notice, name: impl Fn(&PublicKey) -> String) -> Option<Line>
             let list: Vec<String> = prefixes.iter().map(Prefix::to_string).collect();
             line("delegated", Severity::Note, None, format!("holding {}", list.join(", ")))
         }
-        Notice::Waiting { place } => {
-            line("waiting", Severity::Note, None, format!("waiting for an administrator, place {place} in the queue"))
-        }
+        Notice::Waiting { place } => line(
+            "waiting",
+            Severity::Note,
+            None,
+            format!("waiting for an administrator, place {place} in the queue"),
+        ),
         Notice::Refused { code, text } => {
             line("refused", Severity::Error, None, format!("the broker refuses: {text} ({code})"))
         }
-        Notice::Lost { why } => {
-            line("delegation_lost", Severity::Error, None, format!("the delegation is no longer in force: {why}"))
-        }
+        Notice::Lost { why } => line(
+            "delegation_lost",
+            Severity::Error,
+            None,
+            format!("the delegation is no longer in force: {why}"),
+        ),
         Notice::Left => line("left", Severity::Note, None, "the delegation was given back".to_owned()),
-        Notice::Rejected { peer, why } => {
-            line("item_rejected", Severity::Warning, peer.as_ref().map(called), format!("refused what it sent: {why}"))
+        Notice::Rejected { peer, why } => line(
+            "item_rejected",
+            Severity::Warning,
+            peer.as_ref().map(called),
+            format!("refused what it sent: {why}"),
+        ),
+        Notice::Uplink { up: true } => {
+            line("exit_up", Severity::Note, None, "this node is an exit now".to_owned())
         }
-        Notice::Uplink { up: true } => line("exit_up", Severity::Note, None, "this node is an exit now".to_owned()),
-        Notice::Uplink { up: false } => {
-            line("exit_down", Severity::Warning, None, "this node is no exit any more: no IPv6 uplink".to_owned())
-        }
+        Notice::Uplink { up: false } => line(
+            "exit_down",
+            Severity::Warning,
+            None,
+            "this node is no exit any more: no IPv6 uplink".to_owned(),
+        ),
         Notice::Pong { .. } | Notice::Neighbour { .. } => None,
     }
 }

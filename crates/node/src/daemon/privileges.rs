@@ -13,7 +13,9 @@ pub(crate) fn drop_privileges() -> Result<(), CliError> {
     let held = caps::read(None, CapSet::Permitted).map_err(failed)?;
     if held.contains(&Capability::CAP_SETPCAP) {
         for capability in caps::all() {
-            if !keep.contains(&capability) && caps::has_cap(None, CapSet::Bounding, capability).unwrap_or(false) {
+            if !keep.contains(&capability)
+                && caps::has_cap(None, CapSet::Bounding, capability).unwrap_or(false)
+            {
                 caps::drop(None, CapSet::Bounding, capability).map_err(failed)?;
             }
         }

@@ -9,8 +9,8 @@ use crate::schema::{
 use ln6_broker::{Asked, Done, List, Listed, Refused};
 use ln6_crypto::Link;
 use ln6_registry::{
-    Actor, Command, DelegationState, HolderState, HolderView, KeyState, NewInvitation, PoolView, Purpose, Replacement,
-    RequestId, Target, What,
+    Actor, Command, DelegationState, HolderState, HolderView, KeyState, NewInvitation, PoolView, Purpose,
+    Replacement, RequestId, Target, What,
 };
 use ln6_types::{Fingerprint, Prefix, PublicKey, UnixTime};
 use std::time::Duration;
@@ -29,13 +29,20 @@ pub(crate) struct LinkParts {
 }
 
 impl LinkParts {
-    fn link(self, secret: Option<[u8; 16]>, name: Option<String>, size: Option<u8>, expires: UnixTime) -> Result<String, ApiError> {
+    fn link(
+        self,
+        secret: Option<[u8; 16]>,
+        name: Option<String>,
+        size: Option<u8>,
+        expires: UnixTime,
+    ) -> Result<String, ApiError> {
         if self.endpoints.is_empty() {
             return Err(CliError::new(Trouble::ConfigInvalid, "no public address of this broker is known")
                 .hint("add public = [\"host\"] under [node] and restart"));
         }
         let endpoints = self.endpoints.into_iter().take(6).collect();
-        let link = Link { network: self.network, broker: self.broker, endpoints, secret, name, size, expires };
+        let link =
+            Link { network: self.network, broker: self.broker, endpoints, secret, name, size, expires };
         link.check().map_err(|error| CliError::refused(error.code(), error.to_string(), ""))?;
         Ok(link.to_string())
     }
@@ -62,7 +69,14 @@ pub(crate) fn ask(broker: &Broker, link: LinkParts, wall: UnixTime, request: Api
                 Ok(key) => Target::Key(key),
                 Err(_) => Target::Holder(name.clone()),
             };
-            act(broker, wall, "revoked", name, Command::Revoke { target, reason: reason.unwrap_or_default() }, answer);
+            act(
+                broker,
+                wall,
+                "revoked",
+                name,
+                Command::Revoke { target, reason: reason.unwrap_or_default() },
+                answer,
+            );
         }
         ApiRequest::Suspend(Name { name, reason }) => {
             let command = Command::Suspend { holder: name.clone(), reason: reason.unwrap_or_default() };
@@ -155,8 +169,11 @@ fn with_request(
             ),
             _ => send(
                 answer,
-                Err(CliError::new(Trouble::NotFound, format!("{} requests are called '{which}'", found.len()))
-                    .hint("name the one you mean by its number or key: 'ln6d requests' shows them")),
+                Err(CliError::new(
+                    Trouble::NotFound,
+                    format!("{} requests are called '{which}'", found.len()),
+                )
+                .hint("name the one you mean by its number or key: 'ln6d requests' shows them")),
             ),
         }
     };
@@ -306,7 +323,9 @@ pub(crate) fn summary(
                 };
                 let invitations = move |listed: Result<Listed, Refused>| {
                     let open = match listed {
-                        Ok(Listed::Invitations(list)) => list.iter().filter(|one| one.state == "open").count() as u32,
+                        Ok(Listed::Invitations(list)) => {
+                            list.iter().filter(|one| one.state == "open").count() as u32
+                        }
                         _ => 0,
                     };
                     send(answer, Ok(make(Some(summed(&pools, &holders, waiting, open)))));
@@ -322,11 +341,12 @@ pub(crate) fn summary(
 
 fn summed(pools: &[PoolView], holders: &[HolderView], waiting: u32, open: u32) -> BrokerSummary {
     let live = |holder: &&HolderView| holder.state == HolderState::Active;
-    let prefixes: Vec<Prefix> = holders.iter().flat_map(|holder| holder.prefixes.iter().map(|view| view.prefix)).collect();
+    let prefixes: Vec<Prefix> =
+        holders.iter().flat_map(|holder| holder.prefixes.iter().map(|view| view.prefix)).collect();
     let row = |view: &PoolView| {
         let pool = view.pool.prefix;
         let inside = prefixes.iter().filter(|prefix| pool.covers(**prefix));
-        let share: f64 = inside.map(|prefix| (-f64::from(prefix.len() - pool.len())).exp2()).sum();
+        let share = inside.fold(0.0, |sum, prefix| sum + (-f64::from(prefix.len() - pool.len())).exp2());
         PoolRow { prefix: pool, delegations: view.delegations as u32, used_ratio: share }
     };
     BrokerSummary {

@@ -4,12 +4,13 @@ use crate::api::{ApiRequest, Ask, Reply};
 use crate::daemon::setup::Call;
 use crate::daemon::{Daemon, Waiting};
 use crate::error::{ApiError, CliError, Trouble};
-use crate::schema::{
-    ActionReply, BrokerSummary, CertList, Count, DoctorReport, EventList, ExitInfo, LanRow, NodeInfo, PeerList, PeerSummary,
-    PathKind, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList, StandingInfo, StatusReport, Time,
-};
-use crate::metrics::{self, Measured};
 use crate::from_view;
+use crate::metrics::{self, Measured};
+use crate::schema::{
+    ActionReply, BrokerSummary, CertList, Count, DoctorReport, EventList, ExitInfo, LanRow, NodeInfo,
+    PathKind, PeerList, PeerSummary, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList,
+    StandingInfo, StatusReport, Time,
+};
 use ln6_overlay_core::Path;
 use ln6_overlay_core::control::Command;
 use ln6_overlay_core::control::view::{PeerView, View};
@@ -80,7 +81,8 @@ impl Daemon {
     fn ping(&mut self, now: Instant, ask: &Ask, answer: Answer) {
         let view = self.control.view(now);
         let Some(peer) = find_peer(&view, &ask.to) else {
-            let unknown = CliError::new(Trouble::NotFound, format!("'{}' is no node that is known here", ask.to));
+            let unknown =
+                CliError::new(Trouble::NotFound, format!("'{}' is no node that is known here", ask.to));
             drop(answer.send(Err(unknown.hint("'ln6d peers' lists those that are"))));
             return;
         };
@@ -189,7 +191,9 @@ impl Daemon {
 
     fn drops(&self) -> Vec<Count> {
         let total = |reason: DropReason| self.node.stats.iter().map(|stats| stats.drops(reason)).sum();
-        let all = DropReason::ALL.iter().map(|reason| Count { reason: reason.name().to_owned(), count: total(*reason) });
+        let all = DropReason::ALL
+            .iter()
+            .map(|reason| Count { reason: reason.name().to_owned(), count: total(*reason) });
         all.filter(|count| count.count > 0).collect()
     }
 
@@ -213,16 +217,22 @@ impl Daemon {
 
     fn figures(&self) -> Vec<Count> {
         let total = |figure: Figure| self.node.stats.iter().map(|stats| stats.figure(figure)).sum();
-        Figure::ALL.iter().map(|figure| Count { reason: figure.name().to_owned(), count: total(*figure) }).collect()
+        Figure::ALL
+            .iter()
+            .map(|figure| Count { reason: figure.name().to_owned(), count: total(*figure) })
+            .collect()
     }
 
     /// What certificates say of who holds what, for nodes that are no broker.
     fn certified_prefixes(&self, now: Instant) -> Vec<PrefixRow> {
         let view = self.control.view(now);
         let mut rows: Vec<PrefixRow> = Vec::new();
-        for certificate in view.certificates.iter().filter(|c| c.status != "superseded" && c.status != "expired") {
+        for certificate in
+            view.certificates.iter().filter(|c| c.status != "superseded" && c.status != "expired")
+        {
             for prefix in &certificate.originate {
-                let known = rows.iter_mut().find(|row| row.prefix == *prefix && row.holder == certificate.holder);
+                let known =
+                    rows.iter_mut().find(|row| row.prefix == *prefix && row.holder == certificate.holder);
                 match known {
                     Some(row) => row.keys.push(certificate.key),
                     None => rows.push(PrefixRow {

@@ -8,9 +8,6 @@ use crate::error::{ApiError, CliError, Trouble};
 use crate::files::{Layout, Lock, certificate, identity::Identity, state};
 use crate::logging::LogLevel;
 use crate::schema::{Problem, Severity};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ln6_crypto::keys::Psk;
 use ln6_host::finding::Finding;
 use ln6_host::interface::InterfaceName;
 use ln6_host::kernel::{Kernel as _, KernelError, PROTOCOL, Step, TunShape};
@@ -26,7 +23,7 @@ use ln6_overlay_core::forwarder::arena::ArenaLayout;
 use ln6_overlay_core::forwarder::stats::Stats;
 use ln6_overlay_core::forwarder::{self, Forwarder};
 use ln6_overlay_core::host_plan;
-use ln6_types::{Fingerprint, Prefix, UnixTime};
+use ln6_types::{Fingerprint, Prefix, PublicKey, UnixTime};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -100,20 +97,22 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     layout.create()?;
     let lock = Lock::take(&layout.lock)?;
     let network = config.network.clone().ok_or_else(|| {
-        CliError::new(Trouble::NoConfig, "this node belongs to no network yet").hint(format!(
-            "begin with '{0} init …' (a new network) or '{0} join LINK'",
-            layout.command
-        ))
+        CliError::new(Trouble::NoConfig, "this node belongs to no network yet")
+            .hint(format!("begin with '{0} init …' (a new network) or '{0} join LINK'", layout.command))
     })?;
     let identity = Identity::load(&layout.identity)?;
     let loaded = state::load(&layout.state)?;
     let mut findings: Vec<Problem> = loaded.warning.iter().map(problem_of).collect();
 
     let workers = config.node.workers.unwrap_or_else(default_workers);
-    let udp = Udp::bind(config.node.listen, usize::from(workers), &UdpOptions::default()).map_err(udp_trouble)?;
-    let interface: InterfaceName = config.node.interface.as_str().parse().map_err(|error| {
-        CliError::new(Trouble::ConfigInvalid, format!("node.interface: {error}"))
-    })?;
+    let udp =
+        Udp::bind(config.node.listen, usize::from(workers), &UdpOptions::default()).map_err(udp_trouble)?;
+    let interface: InterfaceName = config
+        .node
+        .interface
+        .as_str()
+        .parse()
+        .map_err(|error| CliError::new(Trouble::ConfigInvalid, format!("node.interface: {error}")))?;
     let mut tun = open_tun(&config, usize::from(workers))?;
     let shape = TunShape { mtu: u32::from(config.node.mtu), queue: TUN_QUEUE };
     let mut netlink = Netlink::open(PROTOCOL).map_err(kernel_trouble)?;
@@ -150,14 +149,15 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
 
     let (news, host_news) = mpsc::unbounded_channel();
     let _ = news.send(HostNews::Surroundings(Box::new(surroundings)));
-    let host = HostTask::start(interface, shape, clock, netlink, PROTOCOL, news).map_err(kernel_trouble)?;
-    let (calls_in, calls) = mpsc::channel(CALLS);
-    let api = serve_api(&layout, &config, calls_in)?;
+    let host = HostTask::start(interface, shape, clock, netlink, PROTOCOL, news)
+        .map_err(|error| kernel_trouble(*error))?;
     #[cfg(feature = "broker")]
     let broker = match (broker_parts, &config.broker) {
         (Some(parts), Some(settings)) => Some(super::broker::Broker::start(parts, settings, wall)?),
         _ => None,
     };
+    let (calls_in, calls) = mpsc::channel(CALLS);
+    let api = serve_api(&layout, &config, calls_in)?;
     Ok(Node {
         parts: Parts {
             network: network.fingerprint,
@@ -225,7 +225,8 @@ fn check_host(config: &Config, tun: &InterfaceName, around: &Surroundings) -> Ve
         config.broker.iter().flat_map(|broker| broker.pools.iter().map(|pool| pool.prefix)).collect();
     let mut findings = around.check(tun.as_str(), &pools);
     let names = |names: Vec<String>| names.iter().filter_map(|name| name.parse().ok()).collect();
-    let mut ipv6: Vec<InterfaceName> = config.lans.iter().filter_map(|lan| lan.interface.as_str().parse().ok()).collect();
+    let mut ipv6: Vec<InterfaceName> =
+        config.lans.iter().filter_map(|lan| lan.interface.as_str().parse().ok()).collect();
     ipv6.push(tun.clone());
     findings.extend(Sysctls::default().check(&Needs {
         forwarding: true,
@@ -293,7 +294,12 @@ fn broker_parts(
 }
 
 #[cfg(not(feature = "broker"))]
-fn broker_parts(_: &Layout, config: &Config, _: &Fingerprint, _: &Identity) -> Result<Option<NoBroker>, CliError> {
+fn broker_parts(
+    _: &Layout,
+    config: &Config,
+    _: &Fingerprint,
+    _: &Identity,
+) -> Result<Option<NoBroker>, CliError> {
     match config.broker {
         None => Ok(None),
         Some(_) => Err(CliError::new(Trouble::NotABroker, "this build of ln6d has no broker in it")
@@ -329,14 +335,8 @@ async fn control_config(
     }
     let mut stock = Vec::new();
     for peer in &config.wireguard {
-        stock.push(StockPeer {
-            name: peer.name.as_str().to_owned(),
-            key: peer.public_key,
-            psk: load_psk(&peer.psk)?,
-            endpoint: resolve(peer.endpoint.as_slice()).await.first().copied(),
-            prefixes: peer.prefixes.clone(),
-            keepalive: peer.keepalive,
-        });
+        let endpoint = resolve(peer.endpoint.as_slice()).await.first().copied();
+        stock.push(to_stock(layout, peer, endpoint)?);
     }
     stock.extend(super::leaves::load(&layout.leaves)?.iter().map(super::leaves::Leaf::peer));
     let wish = config.broker.is_none().then(|| Wish {
@@ -362,22 +362,48 @@ async fn control_config(
         exit: config.exit,
         transit: config.node.transit,
         mtu: config.node.mtu,
-        seed: ln6_host::entropy::seed().map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
+        seed: ln6_host::entropy::seed()
+            .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
     })
 }
 
-fn load_psk(psk: &config::Psk) -> Result<Psk, CliError> {
-    let path = match psk {
-        config::Psk::None => return Ok(Psk::NONE),
-        config::Psk::Here(secret) => return Ok(Psk::from_bytes(*secret.expose())),
-        config::Psk::File(path) => path,
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| CliError::file("read", path, &error))?;
-    let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Psk::from_bytes).ok_or_else(|| {
-        CliError::new(Trouble::KeyFileDamaged, format!("{} is no pre-shared key", path.display()))
-            .hint("'wg genpsk' makes one: 44 characters of base64")
+fn to_stock(
+    layout: &Layout,
+    peer: &config::Wireguard,
+    endpoint: Option<SocketAddr>,
+) -> Result<StockPeer, CliError> {
+    Ok(StockPeer {
+        name: peer.name.as_str().to_owned(),
+        key: peer.public_key,
+        psk: peer.psk.load(layout)?,
+        endpoint,
+        prefixes: peer.prefixes.clone(),
+        keepalive: peer.keepalive,
     })
+}
+
+/// The address of an endpoint that is one already; names are looked up at the start only.
+fn literal(endpoint: Option<&config::Endpoint>) -> Option<SocketAddr> {
+    let endpoint = endpoint?;
+    let host = endpoint.host().trim_start_matches('[').trim_end_matches(']');
+    Some(SocketAddr::new(host.parse().ok()?, endpoint.port()))
+}
+
+fn lan_side(config: &Config) -> control::Command {
+    control::Command::LanSide {
+        lans: config.lans.iter().map(to_lan).collect(),
+        inbound: to_inbound(config.firewall.inbound),
+        openings: config.firewall.openings.iter().map(to_opening).collect(),
+        firewall: config.firewall.inbound != config::Inbound::Off,
+    }
+}
+
+/// What a new configuration asks for.
+pub(crate) struct Reload {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) stock: Vec<StockPeer>,
+    pub(crate) gone: Vec<PublicKey>,
+    pub(crate) lan_side: control::Command,
 }
 
 fn to_lan(lan: &config::Lan) -> LanConfig {
@@ -433,7 +459,8 @@ fn worker_parts(config: &Config, tun: TunSet, udp: UdpSet) -> Result<Workplaces,
     for (worker, udp) in udp.sockets.into_iter().enumerate() {
         let stats = Arc::new(Stats::default());
         all.push(stats.clone());
-        let seed = ln6_host::entropy::bytes().map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
+        let seed = ln6_host::entropy::bytes()
+            .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
         let engine = Forwarder::new(forwarder::Config {
             worker: worker as u8,
             workers,
@@ -516,17 +543,38 @@ impl Parts {
 
     /// What a link says of where this broker is.
     pub(crate) fn public_endpoints(&self) -> Vec<String> {
-        self.config.node.public.iter().map(|endpoint| format!("{}:{}", endpoint.host(), endpoint.port())).collect()
+        self.config
+            .node
+            .public
+            .iter()
+            .map(|endpoint| format!("{}:{}", endpoint.host(), endpoint.port()))
+            .collect()
     }
 
-    /// Reads the configuration again: what can be applied is, what cannot is named; a bad file changes nothing.
-    pub(crate) fn reload(&mut self) -> Result<Vec<Change>, CliError> {
+    /// Reads the configuration again and says what has to be done: what can be applied is, what cannot is named; a bad
+    /// file changes nothing.
+    pub(crate) fn reload(&mut self) -> Result<Reload, CliError> {
         let new = Config::load(&self.layout)?;
+        let mut stock = Vec::new();
+        for peer in &new.wireguard {
+            stock.push(to_stock(&self.layout, peer, literal(peer.endpoint.as_ref()))?);
+        }
         let changes = config::diff(&self.config, &new);
+        let kept: Vec<PublicKey> = stock.iter().map(|peer| peer.key).collect();
+        let gone = self
+            .config
+            .wireguard
+            .iter()
+            .map(|peer| peer.public_key)
+            .filter(|key| !kept.contains(key))
+            .collect();
         self.log.set(new.node.log);
         // What needs a restart stays as it is until then, and is named again at the next reload.
         self.config.node.log = new.node.log;
-        Ok(changes)
+        self.config.lans = new.lans;
+        self.config.firewall = new.firewall;
+        self.config.wireguard = new.wireguard;
+        Ok(Reload { changes, stock, gone, lan_side: lan_side(&self.config) })
     }
 
     pub(crate) fn remove_socket(&self) {
@@ -546,6 +594,18 @@ pub(crate) fn say_ready() {
 /// Tells the service manager, if there is one.
 pub(crate) fn say_stopping() {
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Stopping]) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+/// Whether the service manager wants to hear from us, and how often.
+pub(crate) fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 3)
+}
+
+/// Tells the service manager that the loop turns.
+pub(crate) fn say_alive() {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]) {
         tracing::debug!(%error, "the service manager was not told");
     }
 }

@@ -1,10 +1,12 @@
 //! Looking at the machine. Everything is read; nothing is changed, but for a UDP port that is opened and closed.
 
-use super::{Facts, Usable};
+use super::{Facts, Usable, of_host};
 use crate::config::{Config, PORT};
 use crate::files::identity::Identity;
 use crate::files::{Layout, layout};
-use crate::schema::Time;
+use crate::schema::{Problem, Time};
+use ln6_host::netlink::Netlink;
+use ln6_host::uplink::Surroundings;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::{Ipv6Addr, UdpSocket};
@@ -38,6 +40,7 @@ pub fn gather(layout: &Layout) -> Facts {
         uplink: default.map(|name| (name.clone(), listens_to_routers(&name))),
         free: free(&layout.state),
         nftables: None,
+        surroundings: surroundings(read),
         config,
     }
 }
@@ -95,6 +98,22 @@ fn default_route() -> Option<String> {
         let four = fs::read_to_string("/proc/net/route").ok()?;
         let default = |line: &&str| line.split_whitespace().nth(1) == Some("00000000");
         four.lines().find(default)?.split_whitespace().next().map(str::to_owned)
+    })
+}
+
+/// What stands between the uplink and the pools. Without netlink nothing is known, and other findings say why.
+fn surroundings(config: Option<&Config>) -> Vec<Problem> {
+    let Some(config) = config else { return Vec::new() };
+    let pools: Vec<_> =
+        config.broker.iter().flat_map(|broker| &broker.pools).map(|pool| pool.prefix).collect();
+    let look = async {
+        let mut kernel = Netlink::open_default().ok()?;
+        Surroundings::look(&mut kernel).await.ok()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok();
+    let around = runtime.and_then(|runtime| runtime.block_on(look));
+    around.map_or_else(Vec::new, |around| {
+        around.check(config.node.interface.as_str(), &pools).iter().map(of_host).collect()
     })
 }
 

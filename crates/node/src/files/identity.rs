@@ -74,7 +74,7 @@ pub(super) fn damaged(path: &Path) -> CliError {
 }
 
 /// The text of a file that only its owner may read; `None` if there is none.
-pub(super) fn private_text(path: &Path) -> Result<Option<Zeroizing<String>>, CliError> {
+pub(crate) fn private_text(path: &Path) -> Result<Option<Zeroizing<String>>, CliError> {
     if let Some(mode) = layout::mode(path).filter(|mode| mode & 0o077 != 0) {
         let message = format!("{} can be read by others (mode {mode:04o})", path.display());
         let hint = format!(

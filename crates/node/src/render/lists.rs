@@ -236,8 +236,10 @@ impl Render for EventList {
                 Severity::Warning => style.paint.warn(&event.message),
                 Severity::Note => event.message.clone(),
             };
-            let peer =
-                event.peer.as_deref().map_or(String::new(), |peer| format!("{}: ", style.paint.bold(peer)));
+            let peer = event.peer.as_deref().map_or(String::new(), |peer| {
+                let known = peer.parse::<PublicKey>().map_or_else(|_| peer.to_owned(), |key| short(&key));
+                format!("{}: ", style.paint.bold(&known))
+            });
             out.push_str(&format!("{}  {peer}{message}\n", style.paint.dim(&second(event.time))));
         }
         out

@@ -125,3 +125,36 @@ pub(crate) fn peers() -> PeerList {
     };
     PeerList { peers: vec![vm, escuela, phone] }
 }
+
+pub(crate) fn routes() -> RouteList {
+    let own = RouteRow {
+        to: p("2001:db8:4812::/48"),
+        from: p("::/0"),
+        owner: "quintana".into(),
+        router_id: RouterId([1; 8]),
+        via: None,
+        metric: Some(0),
+        seqno: 1,
+        selected: true,
+        feasible: true,
+        refused: None,
+    };
+    let exit = RouteRow {
+        to: p("::/0"),
+        from: p("2001:db8:4800::/40"),
+        owner: "vm".into(),
+        via: Some("vm".into()),
+        metric: Some(96),
+        ..own.clone()
+    };
+    let forged = RouteRow {
+        to: p("2001:db8:4813::/48"),
+        owner: String::new(),
+        via: Some("escuela".into()),
+        metric: None,
+        selected: false,
+        refused: Some("not_the_holder".into()),
+        ..own.clone()
+    };
+    RouteList { routes: vec![own, exit, forged] }
+}

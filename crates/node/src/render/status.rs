@@ -3,12 +3,14 @@
 use super::table::{Tone, toned};
 use super::units::{age, bytes, day, in_span};
 use super::{Paint, Render, Style};
+use crate::error::Trouble;
 use crate::schema::{BrokerSummary, ExitInfo, PeerSummary, Problem, Severity, StandingInfo, StatusReport};
 use std::fmt::Write as _;
 
 impl Render for StatusReport {
     fn render(&self, style: Style) -> String {
         let mut out = self.head(style);
+        problems(&mut out, self.refusal().as_slice(), style.paint);
         problems(&mut out, &self.problems, style.paint);
         out.push('\n');
         let mut line = |label: &str, text: String| {
@@ -28,7 +30,7 @@ impl Render for StatusReport {
             broker_lines(broker, &mut line);
         }
         line("Refused", counts(&self.refusals));
-        line("Dropped", counts(&self.drops));
+        line("Dropped", counts(&notable(&self.drops)));
         line("Reached at", self.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
         line("Seen at", self.seen_at.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
         line("Address", format!("{} on {}", self.node.address, self.node.interface));
@@ -48,6 +50,19 @@ impl StatusReport {
             age(self.node.started, self.time),
             self.version
         )
+    }
+
+    /// The broker's refusal in the form of a problem.
+    fn refusal(&self) -> Option<Problem> {
+        let code = self.standing.code.clone()?;
+        let text = self.standing.text.clone().unwrap_or_else(|| code.replace('_', " "));
+        let hint = Trouble::ALL
+            .iter()
+            .find(|trouble| trouble.code() == code)
+            .map(|trouble| trouble.hint().to_owned());
+        // The broker may have said what to do itself.
+        let hint = hint.filter(|_| !text.contains(": "));
+        Some(Problem { code, severity: Severity::Error, message: text, hint })
     }
 
     fn prefix_line(&self, style: Style) -> String {
@@ -77,10 +92,7 @@ fn standing(standing: &StandingInfo) -> (String, Tone) {
                 standing.place.map_or(String::new(), |place| format!(" (number {place} in the queue)"));
             (format!("waiting for an administrator{place}"), Tone::Warn)
         }
-        "refused" => {
-            let why = standing.text.as_deref().map_or(String::new(), |text| format!(": {text}"));
-            (format!("refused{why}"), Tone::Bad)
-        }
+        "refused" => ("refused by the broker".into(), Tone::Bad),
         "alone" => ("in no network".into(), Tone::Warn),
         other => (other.replace('_', " "), Tone::Bad),
     }
@@ -115,10 +127,11 @@ fn peer_line(peers: &PeerSummary) -> String {
         return "none known yet".to_owned();
     }
     let mut text = format!("{} of {} connected", peers.connected, peers.known);
+    let neighbours = if peers.neighbours == 1 { "neighbour" } else { "neighbours" };
     let parts = [
         (peers.direct, "direct"),
         (peers.relayed, "relayed"),
-        (peers.neighbours, "neighbours"),
+        (peers.neighbours, neighbours),
         (peers.stock, "stock"),
     ];
     let parts: Vec<_> =
@@ -147,10 +160,15 @@ fn broker_lines(broker: &BrokerSummary, line: &mut impl FnMut(&str, String)) {
         1 => "1 waits: ln6d requests".to_owned(),
         more => format!("{more} wait: ln6d requests"),
     };
-    line(
-        "Broker",
-        format!("{} holders, {waiting}, {} open invitations", broker.holders, broker.invitations_open),
-    );
+    let plural = |count: u32, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let (holders, open) =
+        (plural(broker.holders, "holder"), plural(broker.invitations_open, "open invitation"));
+    line("Broker", format!("{holders}, {waiting}, {open}"));
+}
+
+/// Without what every kernel sends into every tunnel and nobody misses.
+fn notable(drops: &[crate::schema::Count]) -> Vec<crate::schema::Count> {
+    drops.iter().filter(|drop| !matches!(drop.reason.as_str(), "link_local" | "multicast")).cloned().collect()
 }
 
 fn counts(counts: &[crate::schema::Count]) -> String {

@@ -1,4 +1,4 @@
-use super::samples::{NOW, broker, gateway, p, peers};
+use super::samples::{NOW, broker, gateway, p, peers, routes};
 use super::{Render, Style};
 use crate::schema::*;
 use ln6_types::{PublicKey, RouterId};
@@ -58,12 +58,29 @@ fn where_a_node_stands_is_said_in_words() {
         head(waiting),
         "quintana · waiting for an administrator (number 2 in the queue) · up 2 h · ln6d 0.1.0"
     );
-    let refused = StandingInfo {
-        state: "refused".into(),
-        text: Some("no free /48 is left".into()),
-        ..StandingInfo::default()
+    let revoked = StandingInfo { state: "revoked".into(), ..StandingInfo::default() };
+    assert_eq!(head(revoked), "quintana · revoked · up 2 h · ln6d 0.1.0");
+}
+
+#[test]
+fn a_refusal_is_the_first_problem() {
+    let refused = |code: &str, text: &str| {
+        let standing = StandingInfo {
+            state: "refused".into(),
+            code: Some(code.into()),
+            text: Some(text.into()),
+            ..StandingInfo::default()
+        };
+        show(&StatusReport { standing, ..gateway() }).lines().take(4).collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(head(refused), "quintana · refused: no free /48 is left · up 2 h · ln6d 0.1.0");
+    let expected = "\
+quintana · refused by the broker · up 2 h · ln6d 0.1.0
+
+✗ no free /48 is left (pool_exhausted)
+  → ask for a smaller prefix (a larger number), or let the operator add a pool";
+    assert_eq!(refused("pool_exhausted", "no free /48 is left"), expected);
+    let told = refused("denied", "the request was denied: talk to us");
+    assert!(told.ends_with("✗ the request was denied: talk to us (denied)\n"), "{told}");
 }
 
 #[test]
@@ -82,36 +99,7 @@ AwMDAwMD…  idle     -                      -                     -         -  
 
 #[test]
 fn refused_routes_say_why() {
-    let own = RouteRow {
-        to: p("2001:db8:4812::/48"),
-        from: p("::/0"),
-        owner: "quintana".into(),
-        router_id: RouterId([1; 8]),
-        via: None,
-        metric: Some(0),
-        seqno: 1,
-        selected: true,
-        feasible: true,
-        refused: None,
-    };
-    let exit = RouteRow {
-        to: p("::/0"),
-        from: p("2001:db8:4800::/40"),
-        owner: "vm".into(),
-        via: Some("vm".into()),
-        metric: Some(96),
-        ..own.clone()
-    };
-    let forged = RouteRow {
-        to: p("2001:db8:4813::/48"),
-        owner: String::new(),
-        via: Some("escuela".into()),
-        metric: None,
-        selected: false,
-        refused: Some("not_the_holder".into()),
-        ..own.clone()
-    };
-    let shown = show(&RouteList { routes: vec![own, exit, forged] });
+    let shown = show(&routes());
     let expected = [
         "   TO                  FROM                OWNER                VIA      METRIC  NOTE",
         "*  2001:db8:4812::/48  -                   quintana             (own)         0  -",

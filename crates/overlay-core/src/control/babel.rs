@@ -54,12 +54,12 @@ macro_rules! rights {
 pub(crate) use rights;
 
 impl Control {
-    /// Brings the Babel link with a peer up or down, as its session, its certificate and the wish for it say.
+    /// Brings the Babel link and gossip with a peer up or down, as its session, its certificate and the wish for it say.
     pub(crate) fn settle_link(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let link = peer.kind == PeerKind::Node && peer.direct() && peer.meta.any();
         if link == peer.meta.link {
-            return;
+            return self.settle_gossip(now, idx);
         }
         peer.meta.link = link;
         if link {
@@ -74,6 +74,7 @@ impl Control {
         } else {
             self.routing.link_down(now, LinkId(idx.0));
         }
+        self.settle_gossip(now, idx);
         self.table_changed = true;
     }
 
@@ -91,7 +92,7 @@ impl Control {
     }
 
     /// Carries out what Babel decided.
-    pub(crate) fn drain_routing(&mut self, _now: Instant) {
+    pub(crate) fn drain_routing(&mut self, now: Instant) {
         while let Some(action) = self.routing.poll_action() {
             match action {
                 Action::Send { link, to, packet } => {
@@ -107,7 +108,7 @@ impl Control {
                     let (Some(dst), Some(src)) = (prefix_of(dst), prefix_of(src)) else { continue };
                     if dst == Prefix::host(self.ula.node_address(&router)) {
                         self.next_hops.insert(router, PeerIdx(link.0));
-                        self.reroute(&router);
+                        self.reroute(now, &router);
                     }
                     self.selected.insert((dst, src), router);
                     self.table_changed = true;
@@ -118,15 +119,14 @@ impl Control {
                         && dst == Prefix::host(self.ula.node_address(&router))
                     {
                         self.next_hops.remove(&router);
-                        self.reroute(&router);
+                        self.reroute(now, &router);
                     }
                     self.table_changed = true;
                 }
                 Action::SeqnoUsed(seqno) => self.seqno_used(seqno),
                 // Within the network nothing follows a shorter prefix in any case (see `table`).
                 Action::Release { .. } => {}
-                // Whoever advertises the route is a neighbour: gossip with it has begun already.
-                Action::Held { .. } => {}
+                Action::Held { link, .. } => self.compare_if_idle(now, PeerIdx(link.0)),
             }
         }
     }
@@ -162,7 +162,11 @@ pub(crate) fn parse(packet: &[u8]) -> Option<(Ipv6Addr, &[u8])> {
     let udp_len = usize::from(u16::from_be_bytes([header[44], header[45]]));
     let ports = [header[40], header[41], header[42], header[43]];
     let port = PORT.to_be_bytes();
-    if header[0] >> 4 != 6 || header[6] != 17 || ports != [port[0], port[1], port[0], port[1]] || udp_len != payload {
+    if header[0] >> 4 != 6
+        || header[6] != 17
+        || ports != [port[0], port[1], port[0], port[1]]
+        || udp_len != payload
+    {
         return None;
     }
     if header[46..48] == [0, 0] || checksum(packet) != 0 {
@@ -176,7 +180,10 @@ pub(crate) fn parse(packet: &[u8]) -> Option<(Ipv6Addr, &[u8])> {
 fn checksum(packet: &[u8]) -> u16 {
     let payload = (packet.len() - IP_HEADER) as u32;
     let words = |bytes: &[u8]| -> u32 {
-        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low))).sum()
+        bytes
+            .chunks(2)
+            .map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low)))
+            .sum()
     };
     let mut sum = words(&packet[8..IP_HEADER]) + words(&packet[IP_HEADER..]) + payload + 17;
     while sum > 0xffff {

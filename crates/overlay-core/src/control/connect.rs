@@ -74,7 +74,11 @@ impl Control {
         }
         match address.ip() {
             IpAddr::V4(v4) => {
-                !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_loopback() || v4.is_link_local())
+                !(v4.is_unspecified()
+                    || v4.is_multicast()
+                    || v4.is_broadcast()
+                    || v4.is_loopback()
+                    || v4.is_link_local())
             }
             IpAddr::V6(v6) => {
                 let outside = !self.inside.iter().any(|prefix| prefix.contains(v6));
@@ -93,10 +97,9 @@ impl Control {
             let ours = chosen.contains(&idx);
             if peer.meta.ours != ours {
                 peer.meta.ours = ours;
-                let connected = peer.connected();
-                if connected {
+                if peer.connected() {
                     self.say_hello(now, idx, true);
-                    self.session_up(now, idx);
+                    self.settle_link(now, idx);
                 }
             }
             if ours && !self.timers.running(idx, Reason::Connect) {
@@ -120,19 +123,22 @@ impl Control {
         chosen
     }
 
-    /// Certified nodes with an address to try, that did not fail us twice in a row.
+    /// Certified nodes that are, or can be, connected directly: those that say others reach them, or if there is none, all
+    /// that have an address; without those that failed us twice in a row.
     fn reachable_members(&mut self, now: Instant) -> Vec<PeerIdx> {
         let wall = self.wall(now);
         let keys: Vec<PublicKey> = self.membership.members(wall).filter(|key| *key != self.key).collect();
         let ids: Vec<PeerIdx> = keys.into_iter().map(|key| self.intern(now, key)).collect();
-        ids.into_iter()
-            .filter(|idx| {
-                let Some(peer) = self.peers.get(*idx) else { return false };
-                let addressed = !peer.known.is_empty()
-                    || self.record(now, &peer.key).is_some_and(|record| !record.endpoints.is_empty());
-                peer.direct() || addressed && peer.failures < 2
-            })
-            .collect()
+        let worth = |idx: &&PeerIdx, says: bool| {
+            let Some(peer) = self.peers.get(**idx) else { return false };
+            let record = self.record(now, &peer.key);
+            let reachable = record.is_some_and(|record| record.reachable);
+            let addressed =
+                !peer.known.is_empty() || record.is_some_and(|record| !record.endpoints.is_empty());
+            peer.direct() || addressed && (reachable || !says) && peer.failures < 2
+        };
+        let public: Vec<PeerIdx> = ids.iter().filter(|idx| worth(idx, true)).copied().collect();
+        if public.is_empty() { ids.iter().filter(|idx| worth(idx, false)).copied().collect() } else { public }
     }
 
     fn ring_successor(&self, others: &[PeerIdx]) -> Option<PeerIdx> {
@@ -170,7 +176,7 @@ impl Control {
     /// Watches over a session that runs through somebody else.
     pub(crate) fn schedule_upgrade(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get(idx) else { return };
-        if matches!(peer.path, Some(Path::Through(_))) {
+        if peer.current.is_some() && matches!(peer.path, Some(Path::Through(_))) {
             let pause = UPGRADE.saturating_mul(1 << peer.failures.min(5));
             let noise = self.jitter.millis(5_000);
             self.timers.set_if_idle(idx, Reason::Upgrade, now + pause + noise);

@@ -3,14 +3,14 @@
 use crate::PeerIdx;
 use crate::control::babel::{Rights, net_of, rights};
 use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
-use crate::control::message::{Body, Item, Message, ItemKind, JoinReply, JoinRequest, Leave, join_proof};
+use crate::control::message::{Body, Item, ItemKind, JoinReply, JoinRequest, Leave, Message, join_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
-use crate::control::{Control, PERSIST_PAUSE, secrets};
+use crate::control::{Control, PERSIST_PAUSE, PERSIST_SOON, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
-use ln6_crypto::{Endpoint, EndpointKind, NodeRecord, Signed};
+use ln6_crypto::{Endpoint, EndpointKind, ItemId, NodeRecord, Signed};
 use ln6_types::{Instant, Prefix, PublicKey, UnixTime};
 use std::collections::BTreeSet;
 
@@ -18,6 +18,14 @@ use std::collections::BTreeSet;
 pub(crate) const JOIN_AGAIN: Duration = Duration::from_secs(10);
 /// How often a node that needs nothing looks whether its certificate has grown old.
 pub(crate) const NOTHING_TO_ASK: Duration = Duration::from_secs(300);
+/// Least pause between two looks at all rights, and what each peer adds: while a network of a thousand nodes is learnt, twice
+/// a second.
+const RIGHTS_PAUSE: Duration = Duration::from_millis(5);
+const RIGHTS_PAUSE_PER_PEER: Duration = Duration::from_micros(500);
+/// How long a new address may wait for others before connections are chosen anew.
+const REVIEW_SOON: Duration = Duration::from_millis(300);
+/// Least pause between two comparisons that held routes ask for.
+const COMPARE_AGAIN: Duration = Duration::from_secs(4);
 /// A refused request is repeated seldom: an administrator may have made room.
 const REFUSED_AGAIN: Duration = Duration::from_secs(600);
 /// A node record is valid this long and renewed at half of it.
@@ -43,7 +51,9 @@ impl Control {
     fn all_pools(&self, wall: UnixTime) -> Vec<Prefix> {
         let members = self.membership.members(wall);
         let mut all: Vec<Prefix> = members
-            .flat_map(|key| self.membership.live_all(&key, wall).flat_map(|c| c.delegate.clone()).collect::<Vec<_>>())
+            .flat_map(|key| {
+                self.membership.live_all(&key, wall).flat_map(|c| c.delegate.clone()).collect::<Vec<_>>()
+            })
             .collect();
         all.sort_unstable();
         all.dedup_by(|part, whole| whole.covers(*part));
@@ -93,7 +103,11 @@ impl Control {
         if matches!(self.standing, Standing::Alone) {
             self.standing = Standing::Asking;
         }
-        self.say_reliably(now, idx, if ask == Ask::Join { Body::Join(request) } else { Body::Renew(request) });
+        self.say_reliably(
+            now,
+            idx,
+            if ask == Ask::Join { Body::Join(request) } else { Body::Renew(request) },
+        );
     }
 
     pub(crate) fn handle_join_reply(&mut self, now: Instant, idx: PeerIdx, reply: JoinReply) {
@@ -105,7 +119,8 @@ impl Control {
         match reply {
             JoinReply::Granted { chain } => {
                 self.refusal = None;
-                let chain = chain.into_iter().map(|bytes| Item { kind: ItemKind::Certificate, bytes: bytes.into() });
+                let chain =
+                    chain.into_iter().map(|bytes| Item { kind: ItemKind::Certificate, bytes: bytes.into() });
                 self.handle_items(now, idx, chain.collect());
                 self.persist_soon(now, Duration::ZERO);
             }
@@ -116,10 +131,13 @@ impl Control {
             }
             JoinReply::Refused { code, text, retry_secs } => {
                 self.refusal = Some((code.clone(), text.clone()));
-                if self.membership.live(&self.key, self.wall(now)).is_none() {
+                if !matches!(self.standing, Standing::Lost { .. })
+                    && self.membership.live(&self.key, self.wall(now)).is_none()
+                {
                     self.stand(Standing::Refused { code, text });
                 }
-                let again = retry_secs.map_or(REFUSED_AGAIN, |secs| Duration::from_secs(u64::from(secs.max(10))));
+                let again =
+                    retry_secs.map_or(REFUSED_AGAIN, |secs| Duration::from_secs(u64::from(secs.max(10))));
                 self.join_at = now + again + self.jitter.millis(30_000);
                 self.persist_soon(now, Duration::ZERO);
             }
@@ -158,12 +176,50 @@ impl Control {
         let mut out = Vec::new();
         let heard = self.gossip.handle_message(now, wall, idx, body, &mut self.membership, &mut out);
         if !heard.new.is_empty() {
-            self.persist_soon(now, PERSIST_PAUSE);
+            self.take_note(now, &heard.new);
+            let lasts =
+                |id| self.membership.items().get(id).is_some_and(|item| item.kind != ItemKind::Record);
+            let pause = if heard.new.iter().any(|id| lasts(*id)) { PERSIST_SOON } else { PERSIST_PAUSE };
+            self.persist_soon(now, pause);
         }
         for (_, refused) in heard.refused {
             self.refuse_item(idx, refused);
         }
         self.pass_on(out);
+    }
+
+    /// New items are kept: what follows from them is looked at, at once or as soon as may be.
+    fn take_note(&mut self, now: Instant, new: &[ItemId]) {
+        for id in new {
+            let Some(item) = self.membership.items().get(*id) else { continue };
+            match item.kind {
+                ItemKind::Certificate | ItemKind::Revocation => self.rights_changed = true,
+                ItemKind::Head => self.rights_changed |= self.lifts_clock(now),
+                ItemKind::Record => {
+                    let record = Signed::<NodeRecord>::decode(&item.bytes).ok();
+                    if let Some(key) = record.map(|record| record.value().key) {
+                        self.take_note_of_record(now, key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Who says where it is now may be tried there, however often it was not reached before.
+    fn take_note_of_record(&mut self, now: Instant, key: PublicKey) {
+        if key == self.key {
+            return self.settle_record(now);
+        }
+        let known = self.peers.by_key(&key).and_then(|idx| self.peers.get_mut(idx));
+        if let Some(peer) = known {
+            peer.failures = 0;
+        }
+        self.review_at = self.review_at.min(now + REVIEW_SOON);
+    }
+
+    /// Whether brokers signed a time above this node's.
+    fn lifts_clock(&self, now: Instant) -> bool {
+        self.membership.signed_time().is_some_and(|signed| signed > self.wall(now))
     }
 
     pub(crate) fn pass_on(&mut self, messages: Vec<(PeerIdx, Message)>) {
@@ -200,14 +256,31 @@ impl Control {
         let mut out = Vec::new();
         self.gossip.announce(now, &new, &self.membership, &mut out);
         self.pass_on(out);
-        self.persist_soon(now, PERSIST_PAUSE);
+        if !new.is_empty() {
+            self.take_note(now, &new);
+            self.persist_soon(now, PERSIST_PAUSE);
+        }
     }
 
-    /// Gossip with a member begins.
-    pub(crate) fn gossip_with(&mut self, now: Instant, idx: PeerIdx) {
+    /// Gossip with a neighbour runs, or not: as its session, its certificate and the wish for a connection say.
+    pub(crate) fn settle_gossip(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get_mut(idx) else { return };
-        if peer.kind == PeerKind::Node && !peer.gossips {
-            peer.gossips = true;
+        let gossips = peer.kind == PeerKind::Node && peer.connected() && peer.meta.any() && peer.introduced;
+        if gossips == peer.gossips {
+            return;
+        }
+        peer.gossips = gossips;
+        if gossips {
+            self.compare(now, idx);
+        } else {
+            self.gossip.neighbour_down(idx);
+        }
+    }
+
+    /// Begins gossip with a neighbour, or begins anew: digests are exchanged at once.
+    fn compare(&mut self, now: Instant, idx: PeerIdx) {
+        if let Some(peer) = self.peers.get_mut(idx) {
+            peer.compared = Some(now);
             self.gossip.neighbour_up(now, idx);
             let mut out = Vec::new();
             self.gossip.handle_timeout(now, &self.membership, &mut out);
@@ -215,21 +288,20 @@ impl Control {
         }
     }
 
-    /// Gossip with a peer ends.
-    pub(crate) fn gossip_without(&mut self, idx: PeerIdx) {
-        if let Some(peer) = self.peers.get_mut(idx) {
-            peer.gossips = false;
+    /// A neighbour knows of a router whose certificate has not come here: perhaps the message that brought it was lost.
+    pub(crate) fn compare_if_idle(&mut self, now: Instant, idx: PeerIdx) {
+        let lately = |at: Instant| now.since(at) < COMPARE_AGAIN;
+        if self.peers.get(idx).is_some_and(|peer| peer.gossips && !peer.compared.is_some_and(lately)) {
+            self.compare(now, idx);
         }
-        self.gossip.neighbour_down(idx);
     }
 
     /// Sends the certificates that prove who this node is.
     pub(crate) fn say_chain(&mut self, now: Instant, idx: PeerIdx) {
         let chain = self.membership.chain(&self.key, self.wall(now));
-        let items = chain.iter().map(|certificate| Item {
-            kind: ItemKind::Certificate,
-            bytes: certificate.bytes().clone(),
-        });
+        let items = chain
+            .iter()
+            .map(|certificate| Item { kind: ItemKind::Certificate, bytes: certificate.bytes().clone() });
         for item in items.collect::<Vec<_>>() {
             self.say_reliably(now, idx, Body::Items(vec![item]));
         }
@@ -237,13 +309,17 @@ impl Control {
 
     /// Looks at every right anew after certificates, revocations or the time changed.
     pub(crate) fn settle_rights(&mut self, now: Instant) {
-        let wall = self.wall(now);
-        let due = self.rights_until.is_some_and(|until| wall >= until);
-        if self.membership.generation() == self.rights_generation && !due {
+        let due = now >= self.rights_at || self.rights_until.is_some_and(|until| self.wall(now) >= until);
+        if !(due || self.rights_changed && now >= self.rights_pause) {
             return;
         }
-        self.rights_generation = self.membership.generation();
+        self.rights_changed = false;
+        if let Some(signed) = self.membership.signed_time() {
+            self.hear_time(now, signed);
+        }
+        let wall = self.wall(now);
         self.rights_until = self.membership.next_change(wall);
+        self.rights_at = self.rights_until.map_or(Instant::FAR_FUTURE, |until| now + until.since(wall));
         self.table_changed = true;
         self.plan_changed = true;
         self.pools = self.all_pools(wall);
@@ -254,6 +330,7 @@ impl Control {
         }
         self.routing.reconsider(now, rights!(self, now));
         self.review_at = self.review_at.min(now);
+        self.rights_pause = now + RIGHTS_PAUSE + RIGHTS_PAUSE_PER_PEER * self.peers.len() as u32;
     }
 
     /// The number of the peer with this key; a new one is at once what its certificate makes it.
@@ -279,12 +356,20 @@ impl Control {
         }
         peer.kind = kind;
         self.peers.changed.insert(idx);
-        if kind == PeerKind::Guest {
-            self.gossip_without(idx);
-        } else if self.peers.get(idx).is_some_and(|peer| peer.connected()) {
-            self.gossip_with(now, idx);
-        }
         self.settle_link(now, idx);
+        if kind == PeerKind::Guest {
+            self.tell_why(now, idx);
+        }
+    }
+
+    /// A node that lost its rights is told by what: as a guest it hears no gossip any more.
+    fn tell_why(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(key) = self.peers.get(idx).filter(|peer| peer.connected()).map(|peer| peer.key) else {
+            return;
+        };
+        for item in self.membership.revocations_of(&key) {
+            self.say_reliably(now, idx, Body::Items(vec![item]));
+        }
     }
 
     fn settle_own(&mut self, now: Instant) {
@@ -296,6 +381,7 @@ impl Control {
         match status {
             CertificateStatus::Live => self.standing = Standing::Member,
             CertificateStatus::InGrace => self.standing = Standing::InGrace,
+            CertificateStatus::Revoked if self.has_left => self.stand(Standing::Alone),
             CertificateStatus::Revoked => self.stand(Standing::Lost { why: "revoked" }),
             CertificateStatus::Suspended => self.stand(Standing::Lost { why: "suspended" }),
             CertificateStatus::Expired => self.stand(Standing::Lost { why: "expired" }),
@@ -305,7 +391,8 @@ impl Control {
             self.name = own.name.clone();
         }
         if held != self.held {
-            self.was_held = self.held.iter().chain(&self.was_held).copied().filter(|old| !held.contains(old)).collect();
+            self.was_held =
+                self.held.iter().chain(&self.was_held).copied().filter(|old| !held.contains(old)).collect();
             self.was_held.truncate(4);
             self.held = held;
             if !self.held.is_empty() {
@@ -393,7 +480,8 @@ impl Control {
         let reachable = self.is_reachable();
         if let Some(last) = self.membership.record(&self.key, wall) {
             let addresses = last.endpoints.iter().map(|endpoint| &endpoint.addr);
-            let same = last.reachable == reachable && last.transit == self.transit && addresses.eq(&endpoints);
+            let same =
+                last.reachable == reachable && last.transit == self.transit && addresses.eq(&endpoints);
             let half = last.at + RECORD_TIME / 2;
             if same && last.counter == self.record_counter && wall < half {
                 self.record_at = now + half.since(wall);
@@ -440,9 +528,11 @@ impl Control {
     }
 
     pub(crate) fn handle_left(&mut self, now: Instant, idx: PeerIdx) {
-        let broker = self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
+        let broker =
+            self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
         if broker && self.wish.is_none() {
-            self.standing = Standing::Alone;
+            self.has_left = true;
+            self.stand(Standing::Alone);
             self.out(Output::Notice(Notice::Left));
             self.persist_soon(now, Duration::ZERO);
         }
@@ -465,9 +555,25 @@ impl Control {
                 self.want(now, idx);
                 self.pings.insert((idx, token), now);
                 self.pings.retain(|_, at| now.since(*at) < Duration::from_secs(30));
+                // Without a session it is said as soon as there is one.
                 self.say(idx, Body::Probe { token, sent: now.as_micros() });
             }
             Command::PutStock(peer) => self.put_stock(now, *peer),
+            Command::DropStock(key) => {
+                let idx = self.peers.by_key(&key).ok_or(Refusal::UnknownPeer)?;
+                if self.peers.get(idx).is_some_and(|peer| peer.stock.is_some()) {
+                    self.forget_peer(now, idx);
+                    self.table_changed = true;
+                    self.plan_changed = true;
+                }
+            }
+            Command::LanSide { lans, inbound, openings, firewall } => {
+                self.lans = lans;
+                self.inbound = inbound;
+                self.openings = openings;
+                self.firewall = firewall;
+                self.plan_changed = true;
+            }
             Command::Addresses { of, addresses } => self.add_addresses(now, of, &addresses),
             Command::Leave => self.leave(now)?,
             Command::Shutdown => {
@@ -481,7 +587,7 @@ impl Control {
     /// A Babel sequence number was used; the disk must know before the next restart.
     pub(crate) fn seqno_used(&mut self, seqno: u16) {
         let left = self.seqno_ceiling.wrapping_sub(seqno);
-        if left > 0x8000 || left < 4 {
+        if !(4..=0x8000).contains(&left) {
             self.seqno_ceiling = seqno.wrapping_add(16);
             self.persist_at = self.persist_at.min(Instant::ZERO);
         }
@@ -499,4 +605,3 @@ pub(crate) enum Ask {
     Join,
     Renew,
 }
-

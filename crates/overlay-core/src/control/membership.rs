@@ -22,8 +22,8 @@ use held::Held;
 use issuer::Issuer;
 use judge::MAX_DEPTH;
 use ln6_crypto::{
-    Certificate, ChainError, Head, ItemError, ItemId, NodeRecord, Revocation, Signed, Statement, Unverified,
-    fingerprint,
+    Certificate, ChainError, Head, ItemError, ItemId, NodeRecord, Revocation, Revoked, Signed, Statement,
+    Unverified, fingerprint,
 };
 use ln6_types::{Fingerprint, NetworkUla, Prefix, PublicKey, RouterId, UnixTime, VerifyKey};
 use origins::Origins;
@@ -332,6 +332,25 @@ impl Membership {
             .filter(|head| self.is_root(&head.issuer) || self.is_broker(&head.issuer))
             .map(|head| head.at)
             .max()
+    }
+
+    /// The revocations that name `key`, or a certificate of it.
+    pub fn revocations_of(&self, key: &PublicKey) -> Vec<Item> {
+        let grants = self.grants.get(key);
+        let names = |issuer: &VerifyKey, what: Revoked| match what {
+            Revoked::Key(named) => named == *key,
+            Revoked::Serial(serial) => grants
+                .and_then(|by_issuer| by_issuer.get(issuer))
+                .is_some_and(|grants| grants.has_serial(serial)),
+        };
+        self.issuers
+            .iter()
+            .flat_map(|(issuer, known)| {
+                known.revocations.values().map(move |revocation| (issuer, revocation))
+            })
+            .filter(|(issuer, revocation)| names(issuer, revocation.what))
+            .map(|(_, revocation)| Item { kind: ItemKind::Revocation, bytes: revocation.bytes().clone() })
+            .collect()
     }
 
     /// Issuers of whose revocations some have not arrived, and how many.

@@ -1,9 +1,9 @@
 //! The vocabulary between control and its shell.
 
-use crate::control::config::{NodeState, StockPeer};
+use crate::control::config::{LanConfig, NodeState, StockPeer};
 use crate::control::message::{Item, JoinReply, JoinRequest};
 use crate::forwarder::mail::{Packet, Update};
-use crate::host_plan::HostPlan;
+use crate::host_plan::{HostPlan, Inbound, Opening};
 use crate::{Path, PeerIdx};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -93,6 +93,19 @@ pub enum Command {
     },
     /// Adds a stock WireGuard peer, or changes the one with this key.
     PutStock(Box<StockPeer>),
+    /// Forgets the stock WireGuard peer with this key.
+    DropStock(PublicKey),
+    /// Another LAN side: interfaces, who may connect inwards, exceptions, and whether a firewall is kept.
+    LanSide {
+        /// Interfaces that get a /64, in order.
+        lans: Vec<LanConfig>,
+        /// Who may connect inwards.
+        inbound: Inbound,
+        /// Exceptions to it.
+        openings: Vec<Opening>,
+        /// Whether a firewall is kept.
+        firewall: bool,
+    },
     /// More addresses at which a node may be.
     Addresses {
         /// Which node.

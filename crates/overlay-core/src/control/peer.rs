@@ -3,13 +3,14 @@
 use crate::control::config::StockPeer;
 use crate::control::message::Message;
 use crate::forwarder::keys::{SendKey, index_for};
-use crate::forwarder::mail::{PeerKind, Watch};
+use crate::forwarder::mail::PeerKind;
 use crate::forwarder::stats::PeerCounters;
 use crate::{Path, PeerIdx};
 use core::net::SocketAddr;
 use ln6_crypto::cookie::CookieJar;
 use ln6_crypto::handshake::{Initiator, Tai64n};
 use ln6_crypto::keys::{Psk, router_id};
+use ln6_crypto::message::INITIATION_LEN;
 use ln6_types::{Instant, PublicKey, RouterId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +35,11 @@ pub(crate) struct Pending {
     pub(crate) sent: Instant,
     /// When the series of attempts began (REKEY_ATTEMPT_TIME counts from here).
     pub(crate) since: Instant,
+    /// It looks for a better path than the one that carries meanwhile.
+    pub(crate) upgrade: bool,
+    /// The very message, and where it went.
+    pub(crate) message: [u8; INITIATION_LEN],
+    pub(crate) tried: Vec<Path>,
 }
 
 /// A reliable message that is not acknowledged yet.
@@ -83,16 +89,23 @@ pub(crate) struct Peer {
     /// Configured, cached and observed addresses, best first.
     pub(crate) known: Vec<SocketAddr>,
     pub(crate) heard: Option<Instant>,
-    /// Sent data for which nothing was heard yet.
-    pub(crate) unanswered: bool,
-    pub(crate) armed: Watch,
+    /// Packets received when the wait for an answer began.
+    pub(crate) heard_then: u64,
+    /// Packets sent when the wait for something to say began.
+    pub(crate) said_then: u64,
+    /// Octets received when edges were last looked at.
+    pub(crate) octets_then: u64,
     /// Failed connection series in a row.
     pub(crate) failures: u32,
 
     pub(crate) meta: Meta,
     pub(crate) said_hello: bool,
+    /// It said hello in the present session.
+    pub(crate) introduced: bool,
     /// Gossip runs with it.
     pub(crate) gossips: bool,
+    /// When gossip with it was begun, or begun anew, last.
+    pub(crate) compared: Option<Instant>,
     pub(crate) version: u16,
     pub(crate) transit: bool,
     pub(crate) outbox: BTreeMap<u32, Unacknowledged>,
@@ -120,12 +133,15 @@ impl Peer {
             path: None,
             known: Vec::new(),
             heard: None,
-            unanswered: false,
-            armed: Watch::default(),
+            heard_then: 0,
+            said_then: 0,
+            octets_then: 0,
             failures: 0,
             meta: Meta::default(),
             said_hello: false,
+            introduced: false,
             gossips: false,
+            compared: None,
             version: 0,
             transit: true,
             outbox: BTreeMap::new(),
@@ -148,6 +164,16 @@ impl Peer {
         self.known.retain(|other| *other != address);
         self.known.insert(0, address);
         self.known.truncate(8);
+    }
+}
+
+/// An address that was only heard of goes behind those that worked.
+impl Peer {
+    pub(crate) fn hint(&mut self, address: SocketAddr) {
+        if !self.known.contains(&address) {
+            self.known.truncate(7);
+            self.known.push(address);
+        }
     }
 }
 
@@ -223,6 +249,10 @@ impl Peers {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> {
         self.all.values()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
     }
 
     pub(crate) fn ids(&self) -> Vec<PeerIdx> {

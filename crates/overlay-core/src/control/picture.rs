@@ -9,7 +9,7 @@ use crate::{Path, PeerIdx};
 use ln6_crypto::{Certificate, Signed};
 use ln6_routing::Verdict;
 use ln6_types::{Instant, PublicKey, RouterId, UnixTime};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Control {
     /// Everything at `now`.
@@ -58,13 +58,14 @@ impl Control {
             exits,
             validity: own.map(|certificate| (certificate.not_after, certificate.grace_until)),
             endpoints: self.published.clone(),
-            seen_at: self.seen.values().copied().collect(),
+            seen_at: self.seen.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
         }
     }
 
     /// The name that certificates or configuration give a key; empty if none.
     pub fn name_of(&self, now: Instant, key: &PublicKey) -> String {
-        let stock = self.peers.by_key(key).and_then(|idx| self.peers.get(idx)).and_then(|peer| peer.stock.as_ref());
+        let stock =
+            self.peers.by_key(key).and_then(|idx| self.peers.get(idx)).and_then(|peer| peer.stock.as_ref());
         match stock {
             Some(stock) => stock.name.clone(),
             None => self.membership.name(key, self.wall(now)).unwrap_or_default().to_owned(),
@@ -161,9 +162,10 @@ impl Control {
 
     fn certificate_view(&self, certificate: &Certificate, wall: UnixTime) -> CertificateView {
         let in_force = self.membership.live_all(&certificate.key, wall).any(|live| live == certificate);
-        let newer = self.membership.live_all(&certificate.key, wall).any(|live| {
-            live.issuer == certificate.issuer && live.serial > certificate.serial
-        });
+        let newer = self
+            .membership
+            .live_all(&certificate.key, wall)
+            .any(|live| live.issuer == certificate.issuer && live.serial > certificate.serial);
         let status = match self.membership.status(&certificate.key, wall) {
             CertificateStatus::Live if in_force => "live",
             CertificateStatus::InGrace if in_force => "in_grace",

@@ -18,9 +18,15 @@ impl Control {
     /// The desired state of the host.
     pub(crate) fn host_plan(&self) -> HostPlan {
         let via_tun = |to, from| HostRoute { to, from, via: HostVia::Tun, metric: METRIC };
-        let mut routes: Vec<HostRoute> = self.inside.iter().map(|prefix| via_tun(*prefix, Prefix::ALL)).collect();
+        let mut routes: Vec<HostRoute> =
+            self.inside.iter().map(|prefix| via_tun(*prefix, Prefix::ALL)).collect();
         for prefix in &self.held {
-            routes.push(HostRoute { to: *prefix, from: Prefix::ALL, via: HostVia::Unreachable, metric: LAST });
+            routes.push(HostRoute {
+                to: *prefix,
+                from: Prefix::ALL,
+                via: HostVia::Unreachable,
+                metric: LAST,
+            });
             if !self.is_exit_now {
                 routes.push(via_tun(Prefix::ALL, *prefix));
             }
@@ -49,9 +55,11 @@ impl Control {
         let mut plans = Vec::new();
         for (place, lan) in self.lans.iter().enumerate() {
             let subnet = u128::from(lan.subnet.unwrap_or(place as u64));
-            let prefix = self.held.iter().filter(|held| held.len() <= 64).find_map(|held| held.part(64, subnet));
+            let prefix =
+                self.held.iter().filter(|held| held.len() <= 64).find_map(|held| held.part(64, subnet));
             let prefixes: Vec<LanPrefix> = prefix.into_iter().map(lan_prefix).collect();
-            let gone = self.was_held.iter().filter(|held| held.len() <= 64).filter_map(|held| held.part(64, subnet));
+            let gone =
+                self.was_held.iter().filter(|held| held.len() <= 64).filter_map(|held| held.part(64, subnet));
             let deprecated: Vec<LanPrefix> =
                 gone.map(lan_prefix).filter(|old| !prefixes.contains(old)).collect();
             plans.push(LanPlan {

@@ -3,27 +3,35 @@
 //! Control makes keys and moves the receiving half into the worker that the receiver index names; it never seals or opens
 //! data itself. Mail order matters: the receiving key goes out before the sending side that makes the other end use it.
 
+use crate::control::message::Body;
 use crate::control::output::{Notice, Output, To};
 use crate::control::peer::{Keys, Peer, Pending};
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::control::Control;
+use crate::control::{Control, PERSIST_SOON};
 use crate::forwarder::frame;
 use crate::forwarder::keys::{ReceiveKey, SendKey, worker_of};
 use crate::forwarder::mail::{Packet, PeerKind, PeerTx, Update, Watch};
 use crate::{Path, PeerIdx};
+use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_crypto::handshake::{Ephemeral, Initiator, Received, SessionKeys};
 use ln6_crypto::message::{COOKIE_LEN, INITIATION_LEN, RESPONSE_LEN, receiver};
 use ln6_crypto::seal::Suite;
 use ln6_crypto::timers::{
-    KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE, REKEY_TIMEOUT,
+    KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE,
+    REKEY_TIMEOUT,
 };
 use ln6_types::Instant;
 use std::sync::Arc;
 
 /// Initiations from one peer nearer together than this are ignored (wireguard-go's constant).
 const INITIATION_GAP: Duration = Duration::from_millis(20);
+/// How much later than the initiator the responder renews a session, should the initiator fail to. The two ends wait
+/// unequally, so that their handshakes do not cross if each believes the other to be the initiator.
+const RESPONDER_LATER: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(20)];
+/// A search for a better path is given up so soon: the session goes on meanwhile.
+const UPGRADE_ATTEMPT_TIME: Duration = Duration::from_secs(14);
 /// Sessions with keys that hold no certificate here, all together (DESIGN 6).
 const GUESTS: usize = 256;
 
@@ -32,20 +40,62 @@ impl Control {
     pub(crate) fn want(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get(idx) else { return };
         let fresh = peer.current.as_ref().is_some_and(|keys| now.since(keys.born) < REJECT_AFTER_TIME);
-        if !(fresh && peer.path.is_some()) && peer.pending.is_none() {
+        if !(fresh && peer.path.is_some()) {
             self.initiate(now, idx);
         }
     }
 
-    /// Sends an initiation, unless one was sent within REKEY_TIMEOUT. The same message goes out on every path there is to
+    /// Sends an initiation; one that was sent within REKEY_TIMEOUT goes only where it did not go yet. The same message goes out on every path there is to
     /// try: the first to arrive is answered, the others are refused as replays, so the fastest path wins.
     pub(crate) fn initiate(&mut self, now: Instant, idx: PeerIdx) {
+        self.initiate_by(now, idx, false);
+    }
+
+    /// Looks for a direct path while the session goes through somebody else. The other end is asked to try at the same
+    /// time, which opens the filters of NATs on both sides.
+    pub(crate) fn upgrade(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get(idx) else { return };
-        if peer.pending.as_ref().is_some_and(|pending| now.since(pending.sent) < REKEY_TIMEOUT) {
+        if matches!(peer.path, Some(Path::Through(_))) && peer.current.is_some() && peer.pending.is_none() {
+            self.say(idx, Body::CallMe(self.endpoints()));
+            self.initiate_by(now, idx, true);
+        }
+        self.schedule_upgrade(now, idx);
+    }
+
+    /// The other end tries to reach this node directly, now.
+    pub(crate) fn handle_call_me(&mut self, now: Instant, idx: PeerIdx, addresses: &[SocketAddr]) {
+        let fit: Vec<SocketAddr> =
+            addresses.iter().copied().filter(|address| self.is_candidate(*address)).collect();
+        let Some(peer) = self.peers.get_mut(idx).filter(|peer| peer.stock.is_none() && !peer.direct()) else {
+            return;
+        };
+        fit.into_iter().for_each(|address| peer.hint(address));
+        if peer.pending.is_none() {
+            self.initiate_by(now, idx, true);
+        }
+    }
+
+    fn initiate_by(&mut self, now: Instant, idx: PeerIdx, upgrade: bool) {
+        let mut paths = self.paths_to(now, idx);
+        if upgrade {
+            paths.retain(|path| matches!(path, Path::Udp(_)));
+        }
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if let Some(pending) = peer.pending.as_mut().filter(|pending| now.since(pending.sent) < REKEY_TIMEOUT)
+        {
+            // Paths that turned up meanwhile get the same message.
+            pending.upgrade &= upgrade;
+            let message = pending.message;
+            paths.retain(|path| !pending.tried.contains(path));
+            pending.tried.extend(&paths);
+            paths.into_iter().for_each(|path| self.send_outer(idx, path, message.to_vec()));
             return;
         }
-        let since = peer.pending.as_ref().map_or(now, |pending| pending.since);
-        let paths = self.paths_to(now, idx);
+        let since = peer
+            .pending
+            .as_ref()
+            .filter(|pending| pending.upgrade == upgrade)
+            .map_or(now, |pending| pending.since);
         if paths.is_empty() {
             self.give_up(now, idx);
             return;
@@ -67,7 +117,8 @@ impl Control {
             return;
         };
         peer.jar.write_macs(now, &mut message);
-        peer.pending = Some(Pending { initiator, index, sent: now, since });
+        peer.pending =
+            Some(Pending { initiator, index, sent: now, since, upgrade, message, tried: paths.clone() });
         let retry = now + REKEY_TIMEOUT + self.jitter.millis(333);
         self.timers.set(idx, Reason::Retry, retry);
         for path in paths {
@@ -80,10 +131,12 @@ impl Control {
     pub(crate) fn retry(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get(idx) else { return };
         let Some(pending) = &peer.pending else { return };
-        if now.since(pending.since) >= REKEY_ATTEMPT_TIME {
+        let upgrade = pending.upgrade;
+        let most = if upgrade { UPGRADE_ATTEMPT_TIME } else { REKEY_ATTEMPT_TIME };
+        if now.since(pending.since) >= most {
             self.give_up(now, idx);
         } else {
-            self.initiate(now, idx);
+            self.initiate_by(now, idx, upgrade);
         }
     }
 
@@ -209,7 +262,6 @@ impl Control {
             Ok(keys) => {
                 self.install_receive(now, idx, &keys);
                 let keys = self.sending_half(now, &keys, true, from);
-                self.timers.clear(idx, Reason::Retry);
                 self.install_current(now, idx, keys);
                 // Confirms the keys to the responder even if there is nothing to say.
                 self.send_inner(idx, Vec::new());
@@ -217,7 +269,7 @@ impl Control {
             // A forged answer must not cost the real one.
             Err(failed) => {
                 let (initiator, _) = failed;
-                peer.pending = Some(Pending { initiator, index, sent: pending.sent, since: pending.since });
+                peer.pending = Some(Pending { initiator, ..pending });
                 self.counters.handshakes_refused += 1;
             }
         }
@@ -236,6 +288,14 @@ impl Control {
         let Some(idx) = self.peers.by_index(index) else { return };
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let Some(keys) = peer.next.take_if(|keys| keys.index == index) else { return };
+        // Two handshakes crossed: both ends keep to the one that the smaller key began, or each would send under keys that
+        // the other one drops first.
+        let young = |keys: &Keys| keys.initiator && now.since(keys.born) < REKEY_TIMEOUT;
+        if self.key < peer.key && peer.current.as_ref().is_some_and(young) {
+            let dropped = peer.previous.replace(keys);
+            self.retired_indices.extend(dropped.map(|keys| keys.index));
+            return;
+        }
         self.install_current(now, idx, keys);
     }
 
@@ -259,13 +319,22 @@ impl Control {
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let new = peer.current.is_none();
         let path = keys.path;
-        peer.path = Some(path);
-        peer.failures = 0;
-        peer.heard = Some(now);
-        peer.unanswered = false;
-        if let Path::Udp(address) = path {
-            peer.remember(address);
+        // Whoever began: there is a session, and nothing to be asked for any more.
+        if let Some(moot) = peer.pending.take() {
+            self.retired_indices.push(moot.index);
         }
+        self.timers.clear(idx, Reason::Retry);
+        peer.path = Some(path);
+        peer.heard = Some(now);
+        if let Path::Udp(address) = path {
+            peer.failures = 0;
+            let moved = peer.known.first() != Some(&address) || new;
+            peer.remember(address);
+            if moved && peer.stock.is_none() && peer.meta.any() {
+                self.persist_soon(now, PERSIST_SOON);
+            }
+        }
+        let Some(peer) = self.peers.get_mut(idx) else { return };
         if let Some(old) = peer.previous.take() {
             self.retired_indices.push(old.index);
         }
@@ -311,44 +380,85 @@ impl Control {
     /// Edges seen by the workers.
     pub(crate) fn handle_seen(&mut self, now: Instant, idx: PeerIdx, seen: Watch) {
         let Some(peer) = self.peers.get_mut(idx) else { return };
-        peer.armed.sent &= !seen.sent;
-        peer.armed.received &= !seen.received;
-        peer.armed.data_received &= !seen.data_received;
-        let age = peer.current.as_ref().map(|keys| (keys.initiator, now.since(keys.born)));
         if seen.received {
             peer.heard = Some(now);
-            peer.unanswered = false;
             self.timers.clear(idx, Reason::Dead);
         }
         if seen.sent {
             self.timers.clear(idx, Reason::Keepalive);
-            if !seen.received {
-                let peer = self.peers.get_mut(idx).expect("looked up above");
-                peer.unanswered = true;
-                let dead = now + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT;
-                self.timers.set_if_idle(idx, Reason::Dead, dead);
-            }
+            self.expect_answer(now, idx);
         }
         if seen.data_received && !seen.sent {
-            self.timers.set_if_idle(idx, Reason::Keepalive, now + KEEPALIVE_TIMEOUT);
+            self.owe_answer(now, idx);
         }
-        let renew = match age {
-            Some((true, age)) => {
-                seen.sent && age >= REKEY_AFTER_TIME || seen.received && age >= REKEY_ON_RECEIVE
-            }
-            Some((false, age)) => seen.sent && age >= REJECT_AFTER_TIME,
-            None => seen.sent,
-        };
-        if renew {
+        if self.is_renewal_due(now, idx, seen) {
             self.initiate(now, idx);
         }
         self.timers.set_if_idle(idx, Reason::Watch, now + Duration::from_secs(1));
     }
 
-    /// Arms edges that are not armed.
-    pub(crate) fn arm(&mut self, idx: PeerIdx, watch: Watch) {
-        if let Some(peer) = self.peers.get_mut(idx) {
-            peer.armed = watch;
+    /// Whether what was just sent or received asks for new keys.
+    fn is_renewal_due(&self, now: Instant, idx: PeerIdx, seen: Watch) -> bool {
+        let Some(peer) = self.peers.get(idx) else { return false };
+        let Some(keys) = &peer.current else { return seen.sent };
+        let age = now.since(keys.born);
+        if keys.initiator {
+            seen.sent && age >= REKEY_AFTER_TIME || seen.received && age >= REKEY_ON_RECEIVE
+        } else {
+            let later = RESPONDER_LATER[usize::from(self.key > peer.key)];
+            seen.sent && age >= REKEY_AFTER_TIME + later
+        }
+    }
+
+    /// Something was sent: the other end has to be heard in time.
+    fn expect_answer(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if !self.timers.running(idx, Reason::Dead) {
+            peer.heard_then = peer.counters.read().rx_packets;
+            self.timers.set(idx, Reason::Dead, now + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT);
+        }
+    }
+
+    /// Nothing was reported since [`expect_answer`](Self::expect_answer). Edges are reported once a second at most: the
+    /// counters know whether an answer came between.
+    pub(crate) fn dead(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if peer.counters.read().rx_packets == peer.heard_then {
+            self.initiate(now, idx);
+        } else {
+            peer.heard = Some(now);
+        }
+    }
+
+    /// Data was received: something has to be said in time.
+    fn owe_answer(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        let traffic = peer.counters.read();
+        peer.octets_then = traffic.rx_bytes;
+        if !self.timers.running(idx, Reason::Keepalive) {
+            peer.said_then = traffic.tx_packets;
+            self.timers.set(idx, Reason::Keepalive, now + KEEPALIVE_TIMEOUT);
+        }
+    }
+
+    /// Says nothing, unless something was said meanwhile.
+    pub(crate) fn keepalive(&mut self, idx: PeerIdx) {
+        if self.peers.get(idx).is_some_and(|peer| peer.counters.read().tx_packets == peer.said_then) {
+            self.send_inner(idx, Vec::new());
+        }
+    }
+
+    /// Edges may be reported again. What came while none was armed counts, too.
+    pub(crate) fn watch_again(&mut self, now: Instant, idx: PeerIdx) {
+        self.arm(idx, Watch { sent: true, received: true, data_received: true });
+        if self.peers.get(idx).is_some_and(|peer| peer.counters.read().rx_bytes != peer.octets_then) {
+            self.owe_answer(now, idx);
+        }
+    }
+
+    /// Arms edges.
+    fn arm(&mut self, idx: PeerIdx, watch: Watch) {
+        if self.peers.get(idx).is_some() {
             self.out(Output::Update(To::All, Update::Watch(idx, watch)));
         }
     }
@@ -386,7 +496,10 @@ impl Control {
         if had {
             self.session_down(now, idx);
         }
-        if self.peers.get(idx).is_some_and(|peer| peer.kind == PeerKind::Guest && peer.stock.is_none() && !peer.meta.ours)
+        if self
+            .peers
+            .get(idx)
+            .is_some_and(|peer| peer.kind == PeerKind::Guest && peer.stock.is_none() && !peer.meta.ours)
         {
             self.forget_peer(now, idx);
         }

@@ -26,8 +26,15 @@ impl Control {
     }
 
     /// The next hop towards `router` changed: a relayed session follows at once.
-    pub(crate) fn reroute(&mut self, router: &RouterId) {
+    pub(crate) fn reroute(&mut self, now: Instant, router: &RouterId) {
         let Some(idx) = self.peers.by_router(router) else { return };
+        if self
+            .peers
+            .get(idx)
+            .is_some_and(|peer| peer.pending.as_ref().is_some_and(|pending| !pending.upgrade))
+        {
+            self.initiate(now, idx);
+        }
         let via = self.relay_towards(router).filter(|via| *via != idx);
         let Some(peer) = self.peers.get_mut(idx) else { return };
         if let (Some(Path::Through(old)), Some(new)) = (peer.path, via)

@@ -1,15 +1,15 @@
 //! Peer messages: what is said, when it is repeated, and what is done with what others say.
 
+use crate::control::Control;
 use crate::control::member::{JOIN_AGAIN, NOTHING_TO_ASK};
 use crate::control::message::{Body, Hello, JoinRequest, Message, MessageError};
 use crate::control::output::{Notice, Output};
 use crate::control::peer::Unacknowledged;
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::{Path, PeerIdx};
-use crate::control::Control;
 use crate::forwarder::frame;
 use crate::forwarder::mail::PeerKind;
+use crate::{Path, PeerIdx};
 use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_types::Instant;
@@ -138,6 +138,7 @@ impl Control {
                 self.say(idx, Body::ProbeReply { token, sent, seen_at });
             }
             Body::ProbeReply { token, sent, .. } => self.handle_probe_reply(now, idx, token, sent),
+            Body::CallMe(addresses) if kind == PeerKind::Node => self.handle_call_me(now, idx, &addresses),
             // Gossip beyond a guest's own chain is for members.
             other if kind == PeerKind::Node => self.handle_gossip(now, idx, &other),
             _ => self.counters.messages_refused += 1,
@@ -163,6 +164,15 @@ impl Control {
             return;
         }
         peer.said_hello = true;
+        // An older one must not arrive after this one; what it asked is asked still.
+        let mut ask = ask;
+        peer.outbox.retain(|_, waiting| match &waiting.message.body {
+            Body::Hello(older) => {
+                ask |= older.ask;
+                false
+            }
+            _ => true,
+        });
         let meta = peer.meta.ours;
         let hello = Hello {
             version: VERSION,
@@ -193,15 +203,25 @@ impl Control {
         peer.version = hello.version;
         peer.transit = hello.transit;
         peer.meta.theirs = hello.meta;
-        let key = peer.key;
+        peer.introduced = true;
+        // Whatever we asked is answered.
+        for waiting in peer.outbox.values_mut() {
+            if let Body::Hello(ours) = &mut waiting.message.body {
+                ours.ask = false;
+            }
+        }
+        let (key, kind) = (peer.key, peer.kind);
+        let is_told_broker = self.brokers.iter().any(|broker| broker.key == key);
+        if let Some(wall) = hello.wall.filter(|_| is_told_broker) {
+            self.hear_time(now, wall);
+        }
         if hello.ask {
             self.say_hello(now, idx, false);
             self.say_chain(now, idx);
         }
-        if let Some(address) = hello.seen_at {
+        if let Some(address) = hello.seen_at.filter(|_| is_told_broker || kind == PeerKind::Node) {
             self.seen_by(now, key, address);
         }
-        self.gossip_with(now, idx);
         self.settle_link(now, idx);
         self.try_join(now, idx);
     }
@@ -217,6 +237,11 @@ impl Control {
             self.say_hello(now, idx, initiator);
             self.say_chain(now, idx);
         }
+        let waiting: Vec<u64> =
+            self.pings.range((idx, 0)..=(idx, u64::MAX)).map(|((_, token), _)| *token).collect();
+        for token in waiting {
+            self.say(idx, Body::Probe { token, sent: now.as_micros() });
+        }
         self.settle_link(now, idx);
         self.schedule_upgrade(now, idx);
         self.table_changed = true;
@@ -225,10 +250,11 @@ impl Control {
 
     /// A session ended.
     pub(crate) fn session_down(&mut self, now: Instant, idx: PeerIdx) {
-        self.gossip_without(idx);
         if let Some(peer) = self.peers.get_mut(idx) {
             peer.said_hello = false;
+            peer.introduced = false;
             peer.meta.theirs = false;
+            self.seen.remove(&peer.key);
             peer.outbox.clear();
         }
         self.timers.clear(idx, Reason::Resend);

@@ -61,8 +61,11 @@ impl Timers {
     }
 
     pub(crate) fn clear_all(&mut self, peer: PeerIdx) {
-        let mine: Vec<_> =
-            self.at.range((peer, Reason::Retry)..=(peer, Reason::Upgrade)).map(|(key, at)| (*key, *at)).collect();
+        let mine: Vec<_> = self
+            .at
+            .range((peer, Reason::Retry)..=(peer, Reason::Upgrade))
+            .map(|(key, at)| (*key, *at))
+            .collect();
         for ((peer, reason), at) in mine {
             self.at.remove(&(peer, reason));
             self.order.remove(&(at, peer, reason));

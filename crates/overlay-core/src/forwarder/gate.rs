@@ -1,10 +1,11 @@
 //! The gate before control's queue: what a stranger sends is judged here, by the worker that read it, so that a flood
 //! costs this worker some hashing and control nothing.
 //!
-//! A handshake message passes if its length and type are exact, its mac1 is right and its source has tokens left. When the
-//! queue to control fills, or when the source's tokens are spent (perhaps by somebody who forges that source), it has
-//! to prove its address: with a mac2 it draws from a second bucket, which only the real holder of the address can
-//! empty; without one it is answered by a cookie.
+//! A handshake message passes if its length and type are exact, its mac1 is right and its source has tokens left. From where
+//! a peer is it draws on that peer's tokens, so that no flood from elsewhere keeps sessions from being renewed. From anywhere else it
+//! draws on its source's tokens and on those of all strangers together, because sources cost nothing to forge. When the
+//! queue to control fills, or when tokens are spent, it has to prove its address: with a mac2 it draws from another bucket,
+//! which only the real holder of the address can empty; without one it is answered by a cookie.
 
 use crate::forwarder::drop::DropReason;
 use crate::forwarder::token::TokenBucket;
@@ -39,8 +40,13 @@ impl fmt::Debug for Gate {
 const LOADED: u8 = 50;
 /// Sources that are told apart.
 const SOURCES: usize = 2048;
-/// Cookie replies a worker makes in a second: each costs a MAC and a sealing.
-const COOKIES: u64 = 2000;
+/// Handshake messages of strangers who have proven nothing that a worker passes in a second: each costs control two
+/// Diffie–Hellman computations before it can tell noise from a key.
+const UNPROVEN: u64 = 400;
+/// The same from the addresses of peers, for all of them together.
+const FAMILIAR: u64 = 1000;
+/// Cookie replies a worker makes in a second: each costs a MAC and a sealing, a twentieth of a handshake.
+const COOKIES: u64 = 5000;
 /// Cookie replies from others that reach control in a second: nothing about them can be checked here.
 const COOKIE_REPLIES: u64 = 50;
 
@@ -59,6 +65,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Porter {
     unproven: SourceLimit,
     proven: SourceLimit,
+    all_unproven: TokenBucket,
+    all_familiar: TokenBucket,
     cookies: TokenBucket,
     replies: TokenBucket,
     nonce_prefix: [u8; 16],
@@ -74,6 +82,8 @@ impl Porter {
         Porter {
             unproven: limit(b"ln6d gate unproven"),
             proven: limit(b"ln6d gate proven"),
+            all_unproven: TokenBucket::new(UNPROVEN, UNPROVEN),
+            all_familiar: TokenBucket::new(FAMILIAR, FAMILIAR / 4),
             cookies: TokenBucket::new(COOKIES, COOKIES / 4),
             replies: TokenBucket::new(COOKIE_REPLIES, COOKIE_REPLIES),
             nonce_prefix,
@@ -86,16 +96,29 @@ impl Porter {
         self.loaded = percent >= LOADED;
     }
 
-    /// Judges a message of type 1, 2 or 3 that came straight from `source`.
-    pub(crate) fn judge(&mut self, now: Instant, gate: &Gate, message: &[u8], source: SocketAddr) -> Verdict {
-        if Kind::of(message) == Some(Kind::CookieReply) {
+    /// Judges a message of type 1, 2 or 3 that came straight from `source`; `familiar` are the tokens of the peer that is
+    /// there.
+    pub(crate) fn judge(
+        &mut self,
+        now: Instant,
+        gate: &Gate,
+        message: &[u8],
+        source: SocketAddr,
+        familiar: Option<&mut TokenBucket>,
+    ) -> Verdict {
+        let is_reply = Kind::of(message) == Some(Kind::CookieReply);
+        let checked = if is_reply { None } else { gate.cookies.check(message) };
+        if !is_reply && checked.is_none() {
+            return Verdict::Drop(DropReason::BadMac1);
+        }
+        if familiar.is_some_and(|tokens| tokens.take(now, 1)) && self.all_familiar.take(now, 1) {
+            return Verdict::Pass;
+        }
+        let Some(checked) = checked else {
             let pass = self.unproven.take(now, source.ip()) && self.replies.take(now, 1);
             return if pass { Verdict::Pass } else { Verdict::Drop(DropReason::HandshakeLimited) };
-        }
-        let Some(checked) = gate.cookies.check(message) else {
-            return Verdict::Drop(DropReason::BadMac1);
         };
-        if !self.loaded && self.unproven.take(now, source.ip()) {
+        if !self.loaded && self.unproven.take(now, source.ip()) && self.all_unproven.take(now, 1) {
             return Verdict::Pass;
         }
         if gate.cookies.verify_mac2(checked, source) {
@@ -165,20 +188,21 @@ mod tests {
     fn a_message_with_a_wrong_mac1_is_dropped() {
         let mut porter = Porter::new(&[1; 32]);
         let message = initiation(&mut CookieJar::new(&PublicKey([8; 32])));
-        assert_eq!(porter.judge(NOW, &gate(), &message, source(1)), Verdict::Drop(DropReason::BadMac1));
+        assert_eq!(porter.judge(NOW, &gate(), &message, source(1), None), Verdict::Drop(DropReason::BadMac1));
     }
 
     #[test]
     fn under_load_only_a_proven_address_passes() {
         let (mut porter, mut jar) = (Porter::new(&[1; 32]), CookieJar::new(&ME));
         porter.set_queue_fill(50);
-        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1)) else {
+        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None)
+        else {
             panic!("no cookie")
         };
         jar.open_reply(NOW, &reply).expect("cookie");
         let message = initiation(&mut jar);
-        assert_eq!(porter.judge(NOW, &gate(), &message, source(1)), Verdict::Pass);
-        assert!(matches!(porter.judge(NOW, &gate(), &message, source(2)), Verdict::Cookie(_)));
+        assert_eq!(porter.judge(NOW, &gate(), &message, source(1), None), Verdict::Pass);
+        assert!(matches!(porter.judge(NOW, &gate(), &message, source(2), None), Verdict::Cookie(_)));
     }
 
     #[test]
@@ -186,15 +210,16 @@ mod tests {
         let (mut porter, mut jar) = (Porter::new(&[1; 32]), CookieJar::new(&ME));
         let forged = initiation(&mut CookieJar::new(&ME));
         for _ in 0..100 {
-            porter.judge(NOW, &gate(), &forged, source(1));
+            porter.judge(NOW, &gate(), &forged, source(1), None);
         }
-        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1)) else {
+        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None)
+        else {
             panic!("no cookie")
         };
         jar.open_reply(NOW, &reply).expect("cookie");
-        assert_eq!(porter.judge(NOW, &gate(), &initiation(&mut jar), source(1)), Verdict::Pass);
+        assert_eq!(porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None), Verdict::Pass);
         assert_eq!(
-            porter.judge(NOW, &gate(), &initiation(&mut CookieJar::new(&ME)), source(2)),
+            porter.judge(NOW, &gate(), &initiation(&mut CookieJar::new(&ME)), source(2), None),
             Verdict::Pass
         );
     }
@@ -203,13 +228,48 @@ mod tests {
     fn a_proven_source_has_a_rate_too() {
         let (mut porter, mut jar) = (Porter::new(&[1; 32]), CookieJar::new(&ME));
         porter.set_queue_fill(100);
-        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1)) else {
+        let Verdict::Cookie(reply) = porter.judge(NOW, &gate(), &initiation(&mut jar), source(1), None)
+        else {
             panic!("no cookie")
         };
         jar.open_reply(NOW, &reply).expect("cookie");
         let message = initiation(&mut jar);
-        let passed =
-            (0..50).filter(|_| porter.judge(NOW, &gate(), &message, source(1)) == Verdict::Pass).count();
+        let passed = (0..50)
+            .filter(|_| porter.judge(NOW, &gate(), &message, source(1), None) == Verdict::Pass)
+            .count();
         assert_eq!(passed, 5);
+    }
+
+    #[test]
+    fn strangers_together_have_a_rate_whatever_sources_they_forge() {
+        let (mut porter, gate) = (Porter::new(&[1; 32]), gate());
+        let forged = initiation(&mut CookieJar::new(&ME));
+        let somewhere = |n: u16| SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 1024));
+        let passed = (0..2000)
+            .filter(|n| porter.judge(NOW, &gate, &forged, somewhere(*n), None) == Verdict::Pass)
+            .count();
+        assert_eq!(passed as u64, UNPROVEN);
+        let later = Instant::from_micros(2_000_000);
+        let verdict = porter.judge(later, &gate, &forged, source(1), None);
+        assert_eq!(verdict, Verdict::Pass, "a second later there is room again");
+    }
+
+    #[test]
+    fn a_flood_from_elsewhere_does_not_keep_a_peer_out() {
+        let (mut porter, gate) = (Porter::new(&[1; 32]), gate());
+        let forged = initiation(&mut CookieJar::new(&ME));
+        for n in 0..20_000_u16 {
+            let somewhere = SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 1024));
+            porter.judge(NOW, &gate, &forged, somewhere, None);
+        }
+        porter.set_queue_fill(60);
+        let mut tokens = TokenBucket::new(2, 2);
+        let mut judge = |porter: &mut Porter| porter.judge(NOW, &gate, &forged, source(1), Some(&mut tokens));
+        assert_eq!([judge(&mut porter), judge(&mut porter)], [Verdict::Pass, Verdict::Pass]);
+        assert_ne!(
+            judge(&mut porter),
+            Verdict::Pass,
+            "who forges the peer's address has its tokens and no more"
+        );
     }
 }

@@ -83,7 +83,10 @@ impl Forwarder {
         let Some(gate) = &self.gate else { return Err(DropReason::BadMac1) };
         let message = &arena[arrival.at.range()];
         let verdict = match arrival.from {
-            Path::Udp(source) => self.porter.judge(now, gate, message, source),
+            Path::Udp(source) => {
+                let familiar = self.peers.at(source).map(|peer| &mut peer.handshakes);
+                self.porter.judge(now, gate, message, source, familiar)
+            }
             Path::Through(neighbour) => match self.peers.get_mut(neighbour) {
                 Some(peer) => Porter::judge_relayed(now, gate, message, &mut peer.handshakes),
                 None => Verdict::Drop(DropReason::HandshakeLimited),

@@ -3,13 +3,15 @@
 use crate::forwarder::mail::{Event, PeerKind, PeerTx, Watch};
 use crate::forwarder::token::TokenBucket;
 use crate::{Path, PeerIdx};
+use core::net::SocketAddr;
 use ln6_types::{Duration, Instant};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How often one peer is reported as wanted, or as moved to the same path.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// Handshake messages that one neighbour may relay to us: so many a second, and half of that at once.
-const RELAYED_HANDSHAKES: u64 = 40;
+/// Handshake messages that may come from one peer's address or be relayed by it: so many a second, and half of that at once.
+const HANDSHAKES: u64 = 40;
 
 /// One peer.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl Default for Peer {
             watch: Watch::default(),
             wanted: None,
             moved: None,
-            handshakes: TokenBucket::new(RELAYED_HANDSHAKES, RELAYED_HANDSHAKES / 2),
+            handshakes: TokenBucket::new(HANDSHAKES, HANDSHAKES / 2),
         }
     }
 }
@@ -41,7 +43,7 @@ impl Peer {
     }
 
     /// Takes new orders from control, which has dealt with whatever was reported.
-    pub(crate) fn set(&mut self, tx: Arc<PeerTx>) {
+    fn set(&mut self, tx: Arc<PeerTx>) {
         self.tx = Some(tx);
         self.moved = None;
     }
@@ -91,15 +93,18 @@ impl Peer {
     }
 }
 
-/// All peers, by their dense numbers.
+/// All peers, by their dense numbers, and those of them that have an address.
 #[derive(Debug, Default)]
-pub(crate) struct Peers(Vec<Peer>);
+pub(crate) struct Peers {
+    all: Vec<Peer>,
+    at: BTreeMap<SocketAddr, PeerIdx>,
+}
 
 impl Peers {
     /// Makes room for the peers below `count`.
     pub(crate) fn grow(&mut self, count: usize) {
-        if self.0.len() < count {
-            self.0.resize_with(count, Peer::default);
+        if self.all.len() < count {
+            self.all.resize_with(count, Peer::default);
         }
     }
 
@@ -107,21 +112,46 @@ impl Peers {
     pub(crate) fn make(&mut self, peer: PeerIdx) -> &mut Peer {
         let at = peer.0 as usize;
         self.grow(at + 1);
-        &mut self.0[at]
+        &mut self.all[at]
+    }
+
+    /// Takes new orders for a peer.
+    pub(crate) fn set(&mut self, peer: PeerIdx, tx: Arc<PeerTx>) {
+        self.leave(peer);
+        if let Some(Path::Udp(address)) = tx.path {
+            self.at.insert(address, peer);
+        }
+        self.make(peer).set(tx);
+    }
+
+    /// The peer that control believes at an address.
+    pub(crate) fn at(&mut self, address: SocketAddr) -> Option<&mut Peer> {
+        let peer = *self.at.get(&address)?;
+        self.get_mut(peer)
+    }
+
+    /// The address is no longer this peer's; another may have it by now.
+    fn leave(&mut self, peer: PeerIdx) {
+        if let Some(Path::Udp(address)) = self.tx(peer).and_then(|tx| tx.path)
+            && self.at.get(&address) == Some(&peer)
+        {
+            self.at.remove(&address);
+        }
     }
 
     pub(crate) fn forget(&mut self, peer: PeerIdx) {
+        self.leave(peer);
         if let Some(known) = self.get_mut(peer) {
             *known = Peer::default();
         }
     }
 
     pub(crate) fn get(&self, peer: PeerIdx) -> Option<&Peer> {
-        self.0.get(peer.0 as usize)
+        self.all.get(peer.0 as usize)
     }
 
     pub(crate) fn get_mut(&mut self, peer: PeerIdx) -> Option<&mut Peer> {
-        self.0.get_mut(peer.0 as usize)
+        self.all.get_mut(peer.0 as usize)
     }
 
     /// What control told about the peer.

@@ -47,6 +47,10 @@ impl Grants {
         begun.or_else(|| self.by_serial.values().next())
     }
 
+    pub(super) fn has_serial(&self, serial: u64) -> bool {
+        self.by_serial.contains_key(&serial)
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Signed<Certificate>> {
         self.by_serial.values()
     }

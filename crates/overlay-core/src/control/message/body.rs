@@ -178,7 +178,9 @@ impl Body {
             Body::Hello(hello) => {
                 map.put(0, hello.version).put(1, hello.network).put(2, Bytes(&hello.suites));
                 map.put_some(3, hello.seen_at.map(WireAddr)).put_flag(4, hello.transit);
-                map.put_some(5, hello.wall.map(UnixTime::as_secs)).put_flag(6, hello.meta).put_flag(7, hello.ask)
+                map.put_some(5, hello.wall.map(UnixTime::as_secs))
+                    .put_flag(6, hello.meta)
+                    .put_flag(7, hello.ask)
             }
             Body::Ack { id } => map.put(0, *id),
             Body::Digest(digest) => map.put(0, digest.count).put_bytes(1, &write_shorts(&digest.buckets)),
