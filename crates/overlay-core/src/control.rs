@@ -56,6 +56,11 @@ const PERSIST_PAUSE: Duration = Duration::from_secs(5);
 /// The same for what a node cannot find its neighbours without: certificates, and where those it stays connected with are.
 /// A power cut in the first minute must not cost the mesh.
 const PERSIST_SOON: Duration = Duration::from_millis(300);
+/// How long a node that starts may look for its peers before its LANs hear that it is no router: a restart is over long
+/// before, and hosts that have lost their default route wait seconds for the next advertisement.
+const HOPE: Duration = Duration::from_secs(10);
+/// How often in a minute the state is written for what others bring.
+const STORES: usize = 8;
 
 /// A clock that shows less was never set: 2026-01-01.
 const FIRST_RELEASE: UnixTime = UnixTime::from_secs(1_767_225_600);
@@ -154,8 +159,12 @@ pub struct Control {
     ask_at: Instant,
     record_at: Instant,
     persist_at: Instant,
+    /// Until when a node that has just started counts as connected; `None` once that has passed.
+    hopeful: Option<Instant>,
     store: StoreId,
     storing: Option<(StoreId, u64)>,
+    /// When the state was last written.
+    stores: VecDeque<Instant>,
 
     counters: Counters,
     refusals: BTreeMap<&'static str, u64>,
@@ -223,7 +232,7 @@ impl Control {
             peers: Peers::default(),
             timers: Timers::default(),
             membership: Membership::new(config.network, ula),
-            gossip: Gossip::new(now, jitter.next()),
+            gossip: Gossip::new(jitter.next()),
             routing,
             standing,
             refusal: saved.refusal,
@@ -258,13 +267,16 @@ impl Control {
             ask_at: now,
             record_at: Instant::FAR_FUTURE,
             persist_at: now,
+            hopeful: Some(now + HOPE),
             store: StoreId(0),
             storing: None,
+            stores: VecDeque::new(),
             jitter,
             counters: Counters::default(),
             refusals: BTreeMap::new(),
             output: VecDeque::new(),
         };
+        control.bound_floor(now);
         control.restore(now, saved.items, saved.cache, config.stock);
         control.mail_gate();
         control.settle(now);
@@ -293,7 +305,7 @@ impl Control {
     }
 
     fn put_stock(&mut self, now: Instant, stock: StockPeer) {
-        let idx = self.peers.intern(stock.key);
+        let idx = self.peers.intern(now, stock.key);
         let Some(peer) = self.peers.get_mut(idx) else { return };
         peer.kind = PeerKind::Stock;
         peer.psk = stock.psk.clone();
@@ -334,6 +346,16 @@ impl Control {
         let believable = clock < FIRST_RELEASE || at <= clock + MOST_LIFT;
         if believable && at > self.wall(now) {
             self.floor = (now, at);
+        }
+    }
+
+    /// A clock that may be right keeps the floor within reach: what was saved or heard while it was wrong must not outlast that.
+    fn bound_floor(&mut self, now: Instant) {
+        let (then, clock) = self.clock;
+        let most = clock + now.since(then) + MOST_LIFT;
+        let (then, floor) = self.floor;
+        if clock >= FIRST_RELEASE && floor + now.since(then) > most {
+            self.floor = (now, most);
         }
     }
 
@@ -400,6 +422,7 @@ impl Control {
     /// The shell's clock says it is `wall`. Never goes below the floor.
     pub fn handle_clock(&mut self, now: Instant, wall: UnixTime) {
         self.clock = (now, wall);
+        self.bound_floor(now);
         self.settle(now);
     }
 
@@ -453,6 +476,10 @@ impl Control {
         if self.join_at <= now {
             self.join_due(now);
         }
+        if self.hopeful.is_some_and(|until| until <= now) {
+            self.hopeful = None;
+            self.plan_changed = true;
+        }
         if self.record_at <= now {
             self.settle_record(now);
         }
@@ -498,8 +525,16 @@ impl Control {
     }
 
     /// Asks for the state to be written no later than in `pause`.
+    /// What others bring about, however much, costs the disk no more than [`STORES`] a minute; a `pause` of zero always counts.
     pub(crate) fn persist_soon(&mut self, now: Instant, pause: Duration) {
-        self.persist_at = self.persist_at.min(now + pause);
+        let mut at = now + pause;
+        if !pause.is_zero()
+            && self.stores.len() >= STORES
+            && let Some(first) = self.stores.front()
+        {
+            at = at.max(*first + Duration::from_secs(60));
+        }
+        self.persist_at = self.persist_at.min(at);
     }
 
     fn settle_state(&mut self, now: Instant) {
@@ -512,6 +547,10 @@ impl Control {
             return;
         }
         self.persist_at = Instant::FAR_FUTURE;
+        if self.stores.len() >= STORES {
+            self.stores.pop_front();
+        }
+        self.stores.push_back(now);
         self.store.0 += 1;
         let ceiling = ceiling.unwrap_or(self.stamps.asked());
         self.storing = Some((self.store, ceiling));
@@ -561,6 +600,7 @@ impl Control {
         if self.rights_changed {
             at = at.min(self.rights_pause);
         }
+        at = at.min(self.hopeful.unwrap_or(Instant::FAR_FUTURE));
         if self.storing.is_none() {
             at = at.min(self.persist_at);
         }

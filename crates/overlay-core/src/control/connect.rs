@@ -83,6 +83,9 @@ impl Control {
             IpAddr::V6(v6) => {
                 let outside = !self.inside.iter().any(|prefix| prefix.contains(v6));
                 let link_local = v6.segments()[0] & 0xffc0 == 0xfe80;
+                // Without a way of its own to the IPv6 Internet, the kernel's way there is our own tunnel.
+                let global = v6.segments()[0] & 0xe000 == 0x2000;
+                let outside = outside && (self.host.uplink6 || !global);
                 outside && !(v6.is_unspecified() || v6.is_multicast() || v6.is_loopback() || link_local)
             }
         }
@@ -91,6 +94,7 @@ impl Control {
     /// Chooses the long-lived connections anew.
     pub(crate) fn review_connections(&mut self, now: Instant) {
         self.review_at = now + REVIEW + self.jitter.millis(3_000);
+        self.membership.purge_held(self.wall(now));
         let chosen = self.choose(now);
         for idx in self.peers.ids() {
             let Some(peer) = self.peers.get_mut(idx) else { continue };
