@@ -209,7 +209,7 @@ pub fn transport_datagram(data: &[u8]) {
             2 => twins.read(path(input.octet()), ecn, &last.clone(), 0),
             3 => {
                 let span = Duration::from_millis(u64::from(input.word()));
-                twins.merging.now = twins.merging.now + span;
+                twins.merging.now += span;
                 twins.plain.now = twins.merging.now;
             }
             4 => twins.end(),
