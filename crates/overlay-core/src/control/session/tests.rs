@@ -128,7 +128,7 @@ fn a_replayed_initiation_makes_no_work_while_a_session_is_young() {
     control.handle_initiation(at(1), path(1), &message);
     assert_eq!(control.counters.handshakes_answered, 1);
     let idx = control.peers.by_key(&other.public()).expect("a guest");
-    let mut sent = |control: &mut Control, born: u64| {
+    let sent = |control: &mut Control, born: u64| {
         let peer = control.peers.get_mut(idx).expect("known");
         (peer.current, peer.path, peer.pending) = (Some(keys(at(born), 77)), Some(path(1)), None);
         control.handle_initiation(at(20), path(1), &message);
