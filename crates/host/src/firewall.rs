@@ -92,11 +92,11 @@ fn set(text: &mut String, name: &str, prefixes: &[Prefix]) {
     text.push_str("\t}\n");
 }
 
-/// Nobody beside the tunnel may use a member's address that is not ours. The engine sees to it for what goes to other nodes;
-/// this is for stock clients behind this node, to which it lets every source pass (what comes back from the kernel for
-/// them may come from anywhere).
+/// Nobody beside the tunnel may use a member's address that is not ours. The engine sees to it, and counts, for what goes to
+/// other nodes; this is for stock clients behind this node, to which it lets every source pass (what comes back from the
+/// kernel for them may come from anywhere).
 fn pretender(tun: &InterfaceName) -> String {
-    format!("iifname != \"{tun}\" ip6 saddr @members ip6 saddr != @protected counter drop")
+    format!("iifname != \"{tun}\" oifname \"{tun}\" ip6 saddr @members ip6 saddr != @protected counter drop")
 }
 
 fn chain(text: &mut String, hook: &str, rules: &[String]) {
@@ -126,9 +126,9 @@ const NEIGHBOURS: &str = "icmpv6 type { nd-router-solicit, nd-router-advert, nd-
 fn forward_rules(plan: &FirewallPlan, tun: &InterfaceName) -> Vec<String> {
     let mut rules = vec![
         format!("iifname != \"{tun}\" oifname != \"{tun}\" accept"),
-        pretender(tun),
         // An exit's transit is none of this firewall's business.
         "ip6 daddr != @protected accept".to_owned(),
+        pretender(tun),
         // A LAN and the clients of its own gateway.
         format!("iifname != \"{tun}\" ip6 saddr @protected accept"),
     ];

@@ -56,6 +56,9 @@ const PERSIST_PAUSE: Duration = Duration::from_secs(5);
 /// The same for what a node cannot find its neighbours without: certificates, and where those it stays connected with are.
 /// A power cut in the first minute must not cost the mesh.
 const PERSIST_SOON: Duration = Duration::from_millis(300);
+/// How long a node that starts may look for its peers before its LANs hear that it is no router: a restart is over long
+/// before, and hosts that have lost their default route wait seconds for the next advertisement.
+const HOPE: Duration = Duration::from_secs(10);
 /// How often in a minute the state is written for what others bring.
 const STORES: usize = 8;
 
@@ -156,6 +159,8 @@ pub struct Control {
     ask_at: Instant,
     record_at: Instant,
     persist_at: Instant,
+    /// Until when a node that has just started counts as connected; `None` once that has passed.
+    hopeful: Option<Instant>,
     store: StoreId,
     storing: Option<(StoreId, u64)>,
     /// When the state was last written.
@@ -262,6 +267,7 @@ impl Control {
             ask_at: now,
             record_at: Instant::FAR_FUTURE,
             persist_at: now,
+            hopeful: Some(now + HOPE),
             store: StoreId(0),
             storing: None,
             stores: VecDeque::new(),
@@ -470,6 +476,10 @@ impl Control {
         if self.join_at <= now {
             self.join_due(now);
         }
+        if self.hopeful.is_some_and(|until| until <= now) {
+            self.hopeful = None;
+            self.plan_changed = true;
+        }
         if self.record_at <= now {
             self.settle_record(now);
         }
@@ -590,6 +600,7 @@ impl Control {
         if self.rights_changed {
             at = at.min(self.rights_pause);
         }
+        at = at.min(self.hopeful.unwrap_or(Instant::FAR_FUTURE));
         if self.storing.is_none() {
             at = at.min(self.persist_at);
         }

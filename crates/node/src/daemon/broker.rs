@@ -4,7 +4,9 @@ use crate::config;
 use crate::daemon::asking::Asking;
 use crate::daemon::setup::BrokerParts;
 use crate::error::{CliError, Trouble};
-use ln6_broker::{Desk, DeskHandle, Issuer, JoinAnswer, Refused, Statements, Store, StoreError, Thread};
+use ln6_broker::{
+    Desk, DeskHandle, Issuer, JoinAnswer, Refused, Reply, Statements, Store, StoreError, Thread,
+};
 use ln6_overlay_core::control::Command as ControlCommand;
 use ln6_overlay_core::control::message::{Item, ItemKind, JoinReply, JoinRequest};
 use ln6_registry::{Actor, Admission, Command, Join, Policy, Pool, Secret};
@@ -79,8 +81,14 @@ impl Broker {
             Box::new(move |statements| drop(spread.send(Answer::Spread(statements)))),
         )
         .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
-        let broker =
-            Broker { desk: Some(desk), thread: Some(thread), answers, back, expire_at: Instant::ZERO };
+        let broker = Broker {
+            desk: Some(desk),
+            thread: Some(thread),
+            answers,
+            back,
+            asking: Asking::default(),
+            expire_at: Instant::ZERO,
+        };
         broker.configure(config, wall);
         broker.spread_all(wall);
         Ok(broker)
@@ -154,7 +162,7 @@ impl Broker {
             return;
         };
         let back = self.back.clone();
-        let reply = Box::new(move |answer| {
+        let reply: Reply<JoinAnswer> = Box::new(move |answer| {
             drop(question);
             drop(back.send(Answer::Join(from, answer)));
         });

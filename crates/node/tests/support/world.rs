@@ -86,6 +86,28 @@ impl Machine {
         Ok(row.and_then(|row| row["count"].as_u64()).unwrap_or(0))
     }
 
+    /// What the forwarder has counted under `event`, by the metrics.
+    pub fn figure(&self, event: &str) -> Result<u64> {
+        let text = self.metrics()?;
+        let mark = format!("event=\"{event}\"");
+        let line =
+            text.lines().find(|line| line.starts_with("ln6d_forwarder_events") && line.contains(&mark));
+        let value =
+            line.and_then(|line| line.rsplit(' ').next()).with_context(|| format!("no {event}:\n{text}"))?;
+        Ok(value.parse()?)
+    }
+
+    /// The metrics, from the API socket.
+    pub fn metrics(&self) -> Result<String> {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::os::unix::net::UnixStream::connect(self.state.join("ln6d.sock"))?;
+        stream.set_read_timeout(Some(START))?;
+        stream.write_all(b"GET /api/v1/metrics HTTP/1.1\r\nHost: ln6d\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
     /// Starts `ln6d run` without waiting for anything.
     pub fn launch(&mut self) -> Result<()> {
         ensure!(self.daemon.is_none(), "the daemon runs already");

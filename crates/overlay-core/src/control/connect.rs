@@ -83,6 +83,9 @@ impl Control {
             IpAddr::V6(v6) => {
                 let outside = !self.inside.iter().any(|prefix| prefix.contains(v6));
                 let link_local = v6.segments()[0] & 0xffc0 == 0xfe80;
+                // Without a way of its own to the IPv6 Internet, the kernel's way there is our own tunnel.
+                let global = v6.segments()[0] & 0xe000 == 0x2000;
+                let outside = outside && (self.host.uplink6 || !global);
                 outside && !(v6.is_unspecified() || v6.is_multicast() || v6.is_loopback() || link_local)
             }
         }

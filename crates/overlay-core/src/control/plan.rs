@@ -51,7 +51,7 @@ impl Control {
     }
 
     fn lan_plans(&self) -> Vec<LanPlan> {
-        let connected = self.peers.iter().any(|peer| peer.connected());
+        let connected = self.hopeful.is_some() || self.peers.iter().any(|peer| peer.connected());
         let mut plans = Vec::new();
         for (place, lan) in self.lans.iter().enumerate() {
             let subnet = u128::from(lan.subnet.unwrap_or(place as u64));
