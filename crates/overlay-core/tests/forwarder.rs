@@ -591,7 +591,7 @@ fn a_guest_cannot_fill_the_queue_to_control() {
         let inner = b.events().iter().filter(|event| matches!(event, Event::Inner { .. })).count();
         assert_eq!(inner, passed);
         assert_eq!(b.stats.drops(DropReason::MessagesLimited), 200 - passed as u64);
-        b.now = b.now + Duration::from_millis(50);
+        b.now += Duration::from_millis(50);
         a.mail(Update::Send(peer(2), message_frame(b"later").unwrap()));
         carry(&mut a, &mut b);
         assert!(b.events().iter().any(|event| matches!(event, Event::Inner { .. })), "it may go on, slowly");
