@@ -118,7 +118,7 @@ fn send(port: u16, seconds: f64, key: &str) -> Result<()> {
             continue;
         }
         // What could not be sent in time is left out: a burst afterwards would be another flood.
-        ticks = ticks.max(due.saturating_sub(20));
+        ticks = ticks.max(due.saturating_sub(50));
         for (kind, (list, rate)) in [(&initiations, INITIATIONS), (&others, RANDOM)].into_iter().enumerate() {
             for _ in 0..rate / TICKS {
                 // A full queue drops, as a wire does.
@@ -171,7 +171,8 @@ fn have(sink: &Process) -> Option<(u64, u64)> {
 fn window(net: &Net, sink: &Process, key: &str, port: u16, span: Duration) -> Result<f64> {
     let label = format!("flood-{port}-{}", sink.stdout().len());
     let seconds = span.as_secs_f64() + 1.0;
-    let mut flood = forge::spawn(&net.world.isp, &label, &format!("flood send {port} {seconds} {key}"))?;
+    let mut flood =
+        forge::spawn_first(&net.world.isp, &label, &format!("flood send {port} {seconds} {key}"))?;
     wait_for("the flood", PATIENCE, || match flood.stdout().contains("ready") {
         true => Ok(()),
         false => Err(flood.stderr()),
@@ -203,7 +204,8 @@ fn window(net: &Net, sink: &Process, key: &str, port: u16, span: Duration) -> Re
 
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+    let (low, high) = ((figures.len() - 1) / 2, figures.len() / 2);
+    (figures[low] + figures[high]) / 2.0
 }
 
 /// The keys a node has sessions with, and how many sessions have ended.

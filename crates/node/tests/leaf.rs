@@ -84,7 +84,7 @@ impl Leaf {
         wait_until("the interface of wireguard-go", PATIENCE, || {
             self.namespace.exec(&["wg", "show", &self.device()]).success()
         })?;
-        self.configure(&self.stripped)?;
+        self.configure("setconf", &self.stripped)?;
         let device = self.device();
         self.namespace.ip(&[
             &format!("addr add {}/128 dev {device}", self.address),
@@ -97,10 +97,10 @@ impl Leaf {
         format!("{WG}{}", std::process::id())
     }
 
-    fn configure(&self, text: &str) -> Result<()> {
+    fn configure(&self, how: &str, text: &str) -> Result<()> {
         let path = self.namespace.directory().join(format!("{}.conf", self.namespace.name()));
         fs::write(&path, text)?;
-        self.namespace.run(&["wg", "setconf", &self.device(), path.to_str().context("UTF-8")?]).map(drop)
+        self.namespace.run(&["wg", how, &self.device(), path.to_str().context("UTF-8")?]).map(drop)
     }
 
     fn show(&self, what: &str) -> Result<String> {
@@ -116,7 +116,7 @@ impl Leaf {
     /// Forgets the session, so that the next packet makes a new one.
     fn forget(&self) -> Result<()> {
         self.namespace.run(&["wg", "set", &self.device(), "peer", &self.peer, "remove"])?;
-        self.configure(&self.stripped)
+        self.configure("setconf", &self.stripped)
     }
 }
 
@@ -237,9 +237,12 @@ fn is_called(net: &Net, leaf: &Leaf) -> Result<()> {
         // Beyond REJECT_AFTER_TIME the node has forgotten the session, too.
         std::thread::sleep(Duration::from_secs(190));
     }
+    // The whole file would give the interface a new port, too.
     let deaf = |line: &&str| !line.starts_with("Endpoint") && !line.starts_with("PersistentKeepalive");
-    leaf.configure(&(leaf.stripped.lines().filter(deaf).collect::<Vec<_>>().join("\n") + "\n"))?;
-    net.client(0).wait_ping(leaf.address, Duration::from_secs(30))?;
+    let peer = leaf.stripped.lines().skip_while(|line| *line != "[Peer]").filter(deaf);
+    leaf.configure("addconf", &(peer.collect::<Vec<_>>().join("\n") + "\n"))?;
+    // At most twice KEEPALIVE_TIMEOUT + REKEY_TIMEOUT: an answer to the first thing said may have come before.
+    net.client(0).wait_ping(leaf.address, Duration::from_secs(45))?;
     ensure!(leaf.handshake()? > 0, "wireguard-go knows of no handshake");
     Ok(())
 }

@@ -334,8 +334,8 @@ impl Control {
 
     /// The wall clock's time at `now`, as far as it is known; never below the floor.
     pub fn wall(&self, now: Instant) -> UnixTime {
-        let at = |(then, wall): (Instant, UnixTime)| wall + now.since(then);
-        at(self.clock).max(at(self.floor))
+        let (then, clock) = self.clock;
+        (clock + now.since(then)).max(self.known_time(now))
     }
 
     /// A broker's word, signed or in its own session, on what time it is. It only lifts a clock below it; a clock that may
@@ -344,7 +344,7 @@ impl Control {
         let (then, clock) = self.clock;
         let clock = clock + now.since(then);
         let believable = clock < FIRST_RELEASE || at <= clock + MOST_LIFT;
-        if believable && at > self.wall(now) {
+        if believable && at > self.known_time(now) {
             self.floor = (now, at);
         }
     }
@@ -357,6 +357,13 @@ impl Control {
         if clock >= FIRST_RELEASE && floor + now.since(then) > most {
             self.floor = (now, most);
         }
+    }
+
+    /// The time that is known to have passed whatever our own clock says: this is what outlives a restart. Were our own
+    /// clock's time kept, one that once ran years ahead would end every certificate for ever.
+    fn known_time(&self, now: Instant) -> UnixTime {
+        let (then, floor) = self.floor;
+        floor + now.since(then)
     }
 
     fn out(&mut self, output: Output) {
@@ -560,7 +567,7 @@ impl Control {
             stamp_ceiling: ceiling,
             seqno_ceiling: self.seqno_ceiling,
             record_counter: self.record_counter + 16,
-            time_floor: wall,
+            time_floor: self.known_time(now),
             refusal: self.refusal.clone(),
         };
         self.out(Output::Persist(self.store, Box::new(state)));

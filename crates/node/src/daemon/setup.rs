@@ -5,7 +5,9 @@ use crate::config::{self, Change, Config};
 use crate::daemon::host_task::{HostNews, HostTask};
 use crate::daemon::store::from_stored;
 use crate::error::{ApiError, CliError, Trouble};
-use crate::files::{Layout, Lock, certificate, identity::Identity, state};
+#[cfg(feature = "broker")]
+use crate::files::certificate;
+use crate::files::{Layout, Lock, identity::Identity, state};
 use crate::logging::LogLevel;
 use crate::schema::{Problem, Severity};
 use ln6_host::finding::Finding;
@@ -57,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) layout: Layout,
     pub(crate) config: Config,
     pub(crate) log: LogLevel,
+    #[cfg(feature = "broker")]
     pub(crate) network: Fingerprint,
     pub(crate) interface: String,
     pub(crate) port: u16,
@@ -160,6 +163,7 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     let api = serve_api(&layout, &config, calls_in)?;
     Ok(Node {
         parts: Parts {
+            #[cfg(feature = "broker")]
             network: network.fingerprint,
             interface: config.node.interface.as_str().to_owned(),
             port,
