@@ -137,6 +137,7 @@ impl Control {
                 self.join_at = now + again + self.jitter.millis(again.as_millis() as u64 / 4 + 1);
             }
             JoinReply::Refused { code, text, retry_secs } => {
+                let (code, text) = (printable(&code), printable(&text));
                 self.refusal = Some((code.clone(), text.clone()));
                 if !matches!(self.standing, Standing::Lost { .. })
                     && self.membership.live(&self.key, self.wall(now)).is_none()
@@ -613,4 +614,9 @@ impl Control {
 pub(crate) enum Ask {
     Join,
     Renew,
+}
+
+/// What a broker says ends on an operator's terminal: no control characters.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
