@@ -1,5 +1,6 @@
 //! Bad input and trouble: each has a stable code, a precise sentence, the next step and its exit status; and nothing
 //! that was there before is lost.
+#![allow(clippy::unwrap_used)] // every failure here is a failed test
 
 #[path = "support/world.rs"]
 mod world;

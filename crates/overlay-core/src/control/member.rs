@@ -177,7 +177,8 @@ impl Control {
         let heard = self.gossip.handle_message(now, wall, idx, body, &mut self.membership, &mut out);
         if !heard.new.is_empty() {
             self.take_note(now, &heard.new);
-            let lasts = |id| self.membership.items().get(id).is_some_and(|item| item.kind != ItemKind::Record);
+            let lasts =
+                |id| self.membership.items().get(id).is_some_and(|item| item.kind != ItemKind::Record);
             let pause = if heard.new.iter().any(|id| lasts(*id)) { PERSIST_SOON } else { PERSIST_PAUSE };
             self.persist_soon(now, pause);
         }
