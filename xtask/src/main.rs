@@ -21,7 +21,8 @@ cargo xtask COMMAND
   test  [--quick]               every test; installs the Debian packages it needs (root)
   check                         format, clippy, tidy, documentation, licences
   bench [ARGUMENT...]           the benchmarks
-  fuzz  [--seconds N] [TARGET]  fuzz one decoder or all, N seconds each (60)
+  fuzz  [--seconds N | --runs N] [TARGET]
+                                fuzz one target or all, N seconds (60) or N inputs each
 
 demo --keep leaves the world up until Enter or Ctrl-C; --json prints one object a line;
      --profile NAME builds with another profile than release, --binary PATH builds nothing.

@@ -4,7 +4,7 @@ mod error;
 mod open;
 mod self_test;
 mod split;
-mod vnet;
+pub mod vnet;
 
 pub use error::TunError;
 pub use open::{TunOffload, TunOptions, TunSet};

@@ -4,6 +4,8 @@
 //! is carried out in order. Nothing in this loop waits for a disk, a name server or a peer.
 
 #[cfg(feature = "broker")]
+mod asking;
+#[cfg(feature = "broker")]
 mod broker;
 mod host_task;
 mod leaves;
@@ -177,10 +179,6 @@ impl Daemon {
     }
 
     async fn wait(&mut self, ticks: &mut tokio::time::Interval) -> Wake {
-        if std::mem::take(&mut self.more) {
-            tokio::task::yield_now().await;
-            return Wake::Events;
-        }
         let pause = self.control.poll_timeout().since(self.clock.now());
         #[cfg(feature = "broker")]
         let answers = async {
@@ -191,8 +189,9 @@ impl Daemon {
         };
         #[cfg(not(feature = "broker"))]
         let answers = std::future::pending::<Wake>();
+        // In no order: a flood of events must not keep the disk, the operator or the service manager waiting.
         tokio::select! {
-            biased;
+            () = tokio::task::yield_now(), if self.more => Wake::Events,
             _ = self.stop.terminate.recv() => Wake::Stop,
             _ = self.stop.interrupt.recv() => Wake::Stop,
             _ = self.stop.hangup.recv() => Wake::Reload,

@@ -2,7 +2,7 @@
 //! itself, and a member whose key is revoked.
 //!
 //! What needs a member that lies inside its sessions is simulated: `crates/sim/tests/liars.rs`.
-#![allow(clippy::unwrap_used)] // every failure here is a failed test
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/forge.rs"]
 mod forge;

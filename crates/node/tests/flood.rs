@@ -1,7 +1,7 @@
 //! A node under a flood from forged sources goes on carrying what it carries, and loses nothing.
 //!
 //! The short variant sees that nothing collapses; `LN6_LONG=1` measures what the design promises.
-#![allow(clippy::unwrap_used)] // every failure here is a failed test
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/forge.rs"]
 mod forge;
@@ -87,7 +87,7 @@ fn initiation(random: &mut Random, key: &PublicKey) -> Vec<u8> {
 fn noise(random: &mut Random) -> Vec<u8> {
     let len = 32 + (random.next() % 256) as usize;
     let mut datagram = random.octets(len);
-    if random.next() % 4 == 0 {
+    if random.next().is_multiple_of(4) {
         datagram[..4].copy_from_slice(&[4, 0, 0, 0]);
     }
     datagram

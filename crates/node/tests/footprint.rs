@@ -2,6 +2,7 @@
 //!
 //! `LN6_RELEASE_BINARY` names a binary of the release profile for the gateways; then the limits are those that users are
 //! promised. Without it the binary is cargo's, with all checks on, and the limits only show that nothing has got out of hand.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/world.rs"]
 mod world;

@@ -2,6 +2,7 @@
 //!
 //! `LN6_LONG=1` waits for three rekeys by WireGuard's own timers and carries a gigabyte; without it the leaf makes new
 //! sessions at once, and carries less.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/world.rs"]
 mod world;

@@ -1,4 +1,5 @@
 //! What a network survives: its server, and its gateways, killed without a word.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/world.rs"]
 mod world;

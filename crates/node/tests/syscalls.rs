@@ -1,4 +1,5 @@
 //! What a busy worker asks of the kernel, counted by strace.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/world.rs"]
 mod world;

@@ -1,6 +1,6 @@
 //! Bad input and trouble: each has a stable code, a precise sentence, the next step and its exit status; and nothing
 //! that was there before is lost.
-#![allow(clippy::unwrap_used)] // every failure here is a failed test
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/world.rs"]
 mod world;
@@ -180,7 +180,7 @@ fn alone(label: &str) -> (Lab, Namespace) {
 }
 
 /// Runs `ln6d COMMAND` in a namespace after `script` has changed its mounts.
-fn behind<'a>(script: &'a str) -> Vec<&'a str> {
+fn behind(script: &str) -> Vec<&str> {
     vec!["unshare", "-m", "sh", "-ec", PREPARED, "sh", script]
 }
 

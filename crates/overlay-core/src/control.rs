@@ -59,6 +59,8 @@ const PERSIST_SOON: Duration = Duration::from_millis(300);
 /// How long a node that starts may look for its peers before its LANs hear that it is no router: a restart is over long
 /// before, and hosts that have lost their default route wait seconds for the next advertisement.
 const HOPE: Duration = Duration::from_secs(10);
+/// How often in a minute the state is written for what others bring.
+const STORES: usize = 8;
 
 /// A clock that shows less was never set: 2026-01-01.
 const FIRST_RELEASE: UnixTime = UnixTime::from_secs(1_767_225_600);
@@ -161,6 +163,8 @@ pub struct Control {
     hopeful: Option<Instant>,
     store: StoreId,
     storing: Option<(StoreId, u64)>,
+    /// When the state was last written.
+    stores: VecDeque<Instant>,
 
     counters: Counters,
     refusals: BTreeMap<&'static str, u64>,
@@ -228,7 +232,7 @@ impl Control {
             peers: Peers::default(),
             timers: Timers::default(),
             membership: Membership::new(config.network, ula),
-            gossip: Gossip::new(now, jitter.next()),
+            gossip: Gossip::new(jitter.next()),
             routing,
             standing,
             refusal: saved.refusal,
@@ -266,11 +270,13 @@ impl Control {
             hopeful: Some(now + HOPE),
             store: StoreId(0),
             storing: None,
+            stores: VecDeque::new(),
             jitter,
             counters: Counters::default(),
             refusals: BTreeMap::new(),
             output: VecDeque::new(),
         };
+        control.bound_floor(now);
         control.restore(now, saved.items, saved.cache, config.stock);
         control.mail_gate();
         control.settle(now);
@@ -299,7 +305,7 @@ impl Control {
     }
 
     fn put_stock(&mut self, now: Instant, stock: StockPeer) {
-        let idx = self.peers.intern(stock.key);
+        let idx = self.peers.intern(now, stock.key);
         let Some(peer) = self.peers.get_mut(idx) else { return };
         peer.kind = PeerKind::Stock;
         peer.psk = stock.psk.clone();
@@ -340,6 +346,16 @@ impl Control {
         let believable = clock < FIRST_RELEASE || at <= clock + MOST_LIFT;
         if believable && at > self.known_time(now) {
             self.floor = (now, at);
+        }
+    }
+
+    /// A clock that may be right keeps the floor within reach: what was saved or heard while it was wrong must not outlast that.
+    fn bound_floor(&mut self, now: Instant) {
+        let (then, clock) = self.clock;
+        let most = clock + now.since(then) + MOST_LIFT;
+        let (then, floor) = self.floor;
+        if clock >= FIRST_RELEASE && floor + now.since(then) > most {
+            self.floor = (now, most);
         }
     }
 
@@ -413,6 +429,7 @@ impl Control {
     /// The shell's clock says it is `wall`. Never goes below the floor.
     pub fn handle_clock(&mut self, now: Instant, wall: UnixTime) {
         self.clock = (now, wall);
+        self.bound_floor(now);
         self.settle(now);
     }
 
@@ -515,8 +532,16 @@ impl Control {
     }
 
     /// Asks for the state to be written no later than in `pause`.
+    /// What others bring about, however much, costs the disk no more than [`STORES`] a minute; a `pause` of zero always counts.
     pub(crate) fn persist_soon(&mut self, now: Instant, pause: Duration) {
-        self.persist_at = self.persist_at.min(now + pause);
+        let mut at = now + pause;
+        if !pause.is_zero()
+            && self.stores.len() >= STORES
+            && let Some(first) = self.stores.front()
+        {
+            at = at.max(*first + Duration::from_secs(60));
+        }
+        self.persist_at = self.persist_at.min(at);
     }
 
     fn settle_state(&mut self, now: Instant) {
@@ -529,6 +554,10 @@ impl Control {
             return;
         }
         self.persist_at = Instant::FAR_FUTURE;
+        if self.stores.len() >= STORES {
+            self.stores.pop_front();
+        }
+        self.stores.push_back(now);
         self.store.0 += 1;
         let ceiling = ceiling.unwrap_or(self.stamps.asked());
         self.storing = Some((self.store, ceiling));

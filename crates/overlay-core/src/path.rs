@@ -2,7 +2,8 @@
 
 use core::net::SocketAddr;
 
-/// A peer's number within this process: dense, never reused while the process lives.
+/// A peer's number within this process: dense. That of a peer that is gone is given to another only after a pause, in which
+/// whatever named it has left every queue; so tables by number stay as small as the number of peers was at its greatest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerIdx(pub u32);
 

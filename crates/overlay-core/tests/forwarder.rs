@@ -543,24 +543,76 @@ fn a_datagram_changed_by_a_relay_does_not_open() {
 
 #[test]
 fn the_hop_limit_ends_loops() {
-    let (mut a, mut relay, _) = trio();
-    relay.fib.routers = vec![(router(9), peer(1))];
-    relay.publish();
-    a.fib.routers = vec![(router(9), peer(2))];
-    a.publish();
-    a.mail(Update::Send(peer(2), relay_frame(router(9), router(1), &[4; 64]).unwrap()));
+    let mut ring = [Node::new(1), Node::new(2), Node::new(3)];
+    for (at, next) in [(0, 1), (1, 2), (0, 2)] {
+        let (left, right) = ring.split_at_mut(next);
+        connect(&mut left[at], &mut right[0]);
+    }
+    for (node, next) in ring.iter_mut().zip([2, 3, 1]) {
+        node.fib.routers = vec![(router(9), peer(next))];
+        node.publish();
+        node.clear();
+    }
+    ring[0].mail(Update::Send(peer(2), relay_frame(router(9), router(1), &[4; 64]).unwrap()));
     let mut hops = 0;
-    while a.drops().is_empty() && relay.drops().is_empty() {
-        if hops % 2 == 0 {
-            carry(&mut a, &mut relay)
-        } else {
-            carry(&mut relay, &mut a)
+    while ring.iter().all(|node| node.drops().is_empty()) {
+        let [a, b, c] = &mut ring;
+        match hops % 3 {
+            0 => carry(a, b),
+            1 => carry(b, c),
+            _ => carry(c, a),
         }
         hops += 1;
         assert!(hops < 100);
     }
     assert_eq!(hops, 16);
-    assert_dropped(&a, DropReason::RelayHopLimit);
+    assert_dropped(&ring[hops % 3], DropReason::RelayHopLimit);
+}
+
+#[test]
+fn a_relay_frame_never_goes_back_to_where_it_came_from() {
+    let (mut a, mut relay, _) = trio();
+    relay.fib.routers = vec![(router(9), peer(1))];
+    relay.publish();
+    a.mail(Update::Send(peer(2), relay_frame(router(9), router(1), &[4; 64]).unwrap()));
+    carry(&mut a, &mut relay);
+    assert_dropped(&relay, DropReason::RelayNoRoute);
+}
+
+#[test]
+fn a_guest_cannot_fill_the_queue_to_control() {
+    for (kind, passed) in [(PeerKind::Guest, 40), (PeerKind::Node, 200)] {
+        let (mut a, mut b) = pair();
+        b.mail(Update::Peer(peer(1), Arc::new(b.tx(1, kind, Some(path(1)), true))));
+        for _ in 0..200 {
+            a.mail(Update::Send(peer(2), message_frame(b"again").unwrap()));
+            carry(&mut a, &mut b);
+        }
+        let inner = b.events().iter().filter(|event| matches!(event, Event::Inner { .. })).count();
+        assert_eq!(inner, passed);
+        assert_eq!(b.stats.drops(DropReason::MessagesLimited), 200 - passed as u64);
+        b.now += Duration::from_millis(50);
+        a.mail(Update::Send(peer(2), message_frame(b"later").unwrap()));
+        carry(&mut a, &mut b);
+        assert!(b.events().iter().any(|event| matches!(event, Event::Inner { .. })), "it may go on, slowly");
+    }
+}
+
+#[test]
+fn who_alternates_between_two_paths_is_reported_a_few_times() {
+    let (mut a, mut b) = pair();
+    let mut moves = 0;
+    for round in 0..100 {
+        a.read_tun(plain(), &ping(host(1), host(2), 56));
+        a.end();
+        let datagram = a.datagrams().remove(0);
+        a.clear();
+        b.read_udp(0, path(70 + round % 2), &datagram, 0);
+        b.end();
+        moves += b.events().iter().filter(|event| matches!(event, Event::Moved { .. })).count();
+        b.clear();
+    }
+    assert_eq!(moves, 4);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn disturb(net: &mut Net, chance: &mut Chance) {
             net.world.crash(a);
             net.world.nodes[a].disk = NodeState::default();
         }
-        3 | 4 | 5 if !on => net.world.start(a),
+        3..=5 if !on => net.world.start(a),
         6 if on && a != 0 => {
             let to = if chance.permille(500) { address(a) } else { other_address(a) };
             net.world.move_to(a, at(to));
@@ -54,7 +54,8 @@ fn mend(net: &mut Net) {
 fn whatever_happened_all_is_well_minutes_after_the_last_disturbance() {
     let seeds = std::env::var("LN6_SIM_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(10);
     let mut worst = (Duration::ZERO, 0);
-    for seed in 0..seeds {
+    let first = std::env::var("LN6_SIM_FIRST").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+    for seed in first..first + seeds {
         let mut net = Net::converged(1000 + seed, NODES - 1);
         let mut chance = Chance::new(seed);
         for _ in 0..60 {
@@ -65,10 +66,16 @@ fn whatever_happened_all_is_well_minutes_after_the_last_disturbance() {
         println!("seed {seed}");
         let took = net.converge(Duration::from_secs(330));
         worst = worst.max((took, seed));
+        if first > 0 {
+            net.world.verbose = true;
+            println!("converged at {:?} {took:?}", net.world.now);
+        }
         for a in 0..NODES {
             for b in (0..NODES).filter(|b| *b != a) {
-                let reached = net.reaches_within(a, b, Duration::from_secs(1))
-                    || net.reaches_within(a, b, Duration::from_secs(8));
+                // A first packet may wait for a session, and a second one finds its place taken. Who restarted behind a
+                // relay is noticed after WireGuard's fifteen seconds.
+                let reached =
+                    [1, 20, 1].into_iter().any(|secs| net.reaches_within(a, b, Duration::from_secs(secs)));
                 assert!(reached, "seed {seed}: {a} to {b}: {:?} {:?}", net.drops(a), net.drops(b));
             }
         }

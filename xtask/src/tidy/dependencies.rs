@@ -31,6 +31,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ln6-sim", &["ln6-types", "ln6-crypto", "ln6-routing", "ln6-overlay-core", "ln6-registry"]),
     ("ln6-lab", &[]),
     ("benches", &["ln6-types", "ln6-crypto", "ln6-routing", "ln6-overlay-core", "ln6-registry", "ln6-netio"]),
+    (
+        "ln6-fuzz",
+        &[
+            "ln6-types",
+            "ln6-crypto",
+            "ln6-routing",
+            "ln6-overlay-core",
+            "ln6-registry",
+            "ln6-netio",
+            "ln6-host",
+            "ln6d",
+        ],
+    ),
     ("xtask", &["ln6-lab"]),
 ];
 

@@ -1,9 +1,12 @@
 //! The broker's desk behind the node: peers' requests go in, certificates and answers come out.
 
 use crate::config;
+use crate::daemon::asking::Asking;
 use crate::daemon::setup::BrokerParts;
 use crate::error::{CliError, Trouble};
-use ln6_broker::{Desk, DeskHandle, Issuer, JoinAnswer, Refused, Statements, Store, StoreError, Thread};
+use ln6_broker::{
+    Desk, DeskHandle, Issuer, JoinAnswer, Refused, Reply, Statements, Store, StoreError, Thread,
+};
 use ln6_overlay_core::control::Command as ControlCommand;
 use ln6_overlay_core::control::message::{Item, ItemKind, JoinReply, JoinRequest};
 use ln6_registry::{Actor, Admission, Command, Join, Policy, Pool, Secret};
@@ -29,12 +32,21 @@ pub(crate) enum Answer {
     Spread(Statements),
 }
 
+/// A peer's request.
+pub(crate) struct Asked {
+    from: PublicKey,
+    address: Option<SocketAddr>,
+    renew: bool,
+    request: JoinRequest,
+}
+
 /// The desk and the way back from it.
 pub(crate) struct Broker {
     desk: Option<DeskHandle>,
     thread: Option<Thread>,
     answers: mpsc::UnboundedReceiver<Answer>,
     back: mpsc::UnboundedSender<Answer>,
+    asking: Asking,
     expire_at: Instant,
 }
 
@@ -69,8 +81,14 @@ impl Broker {
             Box::new(move |statements| drop(spread.send(Answer::Spread(statements)))),
         )
         .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
-        let broker =
-            Broker { desk: Some(desk), thread: Some(thread), answers, back, expire_at: Instant::ZERO };
+        let broker = Broker {
+            desk: Some(desk),
+            thread: Some(thread),
+            answers,
+            back,
+            asking: Asking::default(),
+            expire_at: Instant::ZERO,
+        };
         broker.configure(config, wall);
         broker.spread_all(wall);
         Ok(broker)
@@ -136,16 +154,18 @@ impl Broker {
     }
 
     /// A peer asks to join or to renew.
-    pub(crate) fn ask(
-        &self,
-        wall: UnixTime,
-        network: &Fingerprint,
-        from: PublicKey,
-        renew: bool,
-        request: JoinRequest,
-    ) {
+    pub(crate) fn ask(&self, wall: UnixTime, network: &Fingerprint, asked: Asked) {
+        let Asked { from, address, renew, request } = asked;
+        // Who asks too much is not answered: its own repetition comes by itself.
+        let Some(question) = self.asking.open(address) else {
+            tracing::debug!(%from, ?address, "too many open questions from one place");
+            return;
+        };
         let back = self.back.clone();
-        let reply = Box::new(move |answer| drop(back.send(Answer::Join(from, answer))));
+        let reply: Reply<JoinAnswer> = Box::new(move |answer| {
+            drop(question);
+            drop(back.send(Answer::Join(from, answer)));
+        });
         if request.network != *network || !request.proves(&from) {
             let text = "the request is not signed by the key that makes it".to_owned();
             return reply(JoinAnswer::Refused(Refused {
@@ -260,14 +280,14 @@ impl super::Daemon {
     pub(super) fn ask_broker(
         &mut self,
         from: PublicKey,
-        _: Option<SocketAddr>,
+        address: Option<SocketAddr>,
         renew: bool,
         request: JoinRequest,
     ) {
         let wall = ln6_host::clock::wall();
         let network = self.node.network;
         match &self.broker {
-            Some(broker) => broker.ask(wall, &network, from, renew, request),
+            Some(broker) => broker.ask(wall, &network, Asked { from, address, renew, request }),
             None => tracing::debug!(%from, "asked for a delegation, but this is no broker"),
         }
     }

@@ -123,7 +123,7 @@ impl Control {
                     }
                     self.table_changed = true;
                 }
-                Action::SeqnoUsed(seqno) => self.seqno_used(seqno),
+                Action::SeqnoUsed(seqno) => self.seqno_used(now, seqno),
                 // Within the network nothing follows a shorter prefix in any case (see `table`).
                 Action::Release { .. } => {}
                 Action::Held { link, .. } => self.compare_if_idle(now, PeerIdx(link.0)),

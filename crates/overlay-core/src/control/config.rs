@@ -55,7 +55,7 @@ pub struct Bootstrap {
 }
 
 /// What a joining node asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Wish {
     /// Length of the delegation asked for, 0 = the broker's default.
     pub size: u8,
@@ -65,6 +65,16 @@ pub struct Wish {
     pub secret: Option<[u8; 16]>,
     /// How to reach the operator.
     pub contact: Option<String>,
+}
+
+impl core::fmt::Debug for Wish {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Wish")
+            .field("size", &self.size)
+            .field("ssid", &self.ssid)
+            .field("secret", &self.secret.map(|_| "redacted"))
+            .finish_non_exhaustive()
+    }
 }
 
 /// A stock WireGuard peer hosted by this node.
@@ -112,4 +122,16 @@ pub struct NodeState {
     pub time_floor: UnixTime,
     /// The broker's last word on our request: (code, text); empty when granted.
     pub refusal: Option<(String, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_does_not_show_its_secret() {
+        let wish = Wish { size: 56, ssid: None, secret: Some([171; 16]), contact: None };
+        let shown = format!("{wish:?}");
+        assert!(shown.contains("redacted") && !shown.contains("171"), "{shown}");
+    }
 }

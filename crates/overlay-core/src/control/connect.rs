@@ -94,6 +94,7 @@ impl Control {
     /// Chooses the long-lived connections anew.
     pub(crate) fn review_connections(&mut self, now: Instant) {
         self.review_at = now + REVIEW + self.jitter.millis(3_000);
+        self.membership.purge_held(self.wall(now));
         let chosen = self.choose(now);
         for idx in self.peers.ids() {
             let Some(peer) = self.peers.get_mut(idx) else { continue };

@@ -24,6 +24,10 @@ const AVERSION: Duration = Duration::from_secs(600);
 /// How long after a pull nobody else is asked for the same.
 const PATIENCE: Duration = Duration::from_secs(3);
 const MAX_REMEMBERED: usize = 4096;
+/// Nodes that are no neighbours whose shares are told apart.
+const MAX_STRANGERS: usize = 512;
+/// In whose name what such nodes bring is held: they share one sender's part of the table, however many they are.
+const STRANGERS: PeerIdx = PeerIdx(u32::MAX);
 
 /// What an incoming message brought.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,17 +65,21 @@ impl NotNow {
 #[derive(Debug)]
 pub struct Gossip {
     neighbours: BTreeMap<PeerIdx, Neighbour>,
-    /// What nodes that are no neighbours may bring, together.
-    strangers: Budget,
+    /// What nodes that are no neighbours may bring, each: a chain or two.
+    strangers: BTreeMap<PeerIdx, Budget>,
     not_now: NotNow,
     jitter: u64,
 }
 
 impl Gossip {
     /// Without neighbours; `seed` only spreads the digests of many nodes over time.
-    pub fn new(now: Instant, seed: u64) -> Self {
-        let strangers = Budget::new(now, 20, 64);
-        Gossip { neighbours: BTreeMap::new(), strangers, not_now: NotNow::default(), jitter: seed | 1 }
+    pub fn new(seed: u64) -> Self {
+        Gossip {
+            neighbours: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            not_now: NotNow::default(),
+            jitter: seed | 1,
+        }
     }
 
     /// A meta-connection came up: digests are exchanged at once.
@@ -187,15 +195,16 @@ impl Gossip {
         membership: &mut Membership,
     ) -> Heard {
         let mut heard = Heard::default();
+        self.forget_strangers(now, from);
         for item in items {
             let id = item.id();
             let neighbour = self.neighbours.get_mut(&from);
-            let budget = match neighbour {
+            let (holder, budget) = match neighbour {
                 Some(neighbour) => {
                     neighbour.has(id);
-                    &mut neighbour.receive
+                    (from, &mut neighbour.receive)
                 }
-                None => &mut self.strangers,
+                None => (STRANGERS, self.strangers.entry(from).or_insert(Budget::new(now, 2, 16))),
             };
             if membership.items().get(id).is_some() {
                 continue;
@@ -204,7 +213,7 @@ impl Gossip {
                 heard.dropped += 1;
                 continue;
             }
-            match membership.offer(item, from, wall) {
+            match membership.offer(item, holder, wall) {
                 Ok(Accepted::New { released }) => {
                     heard.new.push(id);
                     heard.new.extend(released);
@@ -221,6 +230,17 @@ impl Gossip {
         let new = core::mem::take(&mut heard.new);
         self.spread(Some(from), &new);
         Heard { new, ..heard }
+    }
+
+    /// Makes room for the share of one more node. A share that is whole again is as good as none; if all are in use, one
+    /// begins anew.
+    fn forget_strangers(&mut self, now: Instant, coming: PeerIdx) {
+        if self.strangers.len() >= MAX_STRANGERS && !self.strangers.contains_key(&coming) {
+            self.strangers.retain(|_, budget| !budget.is_full(now));
+            if self.strangers.len() >= MAX_STRANGERS {
+                self.strangers.pop_first();
+            }
+        }
     }
 
     fn promising(&mut self, now: Instant, peer: PeerIdx) {

@@ -31,6 +31,13 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(600);
 /// A node record is valid this long and renewed at half of it.
 const RECORD_TIME: Duration = Duration::from_secs(24 * 3600);
 
+/// How long others' records may wait for the disk: they only tell where nodes are.
+const RECORDS_PAUSE: Duration = Duration::from_secs(600);
+
+/// Babel sequence numbers that are reserved on the disk at a time, and how long that may wait.
+const SEQNO_ROOM: u16 = 128;
+const SEQNO_PAUSE: Duration = Duration::from_secs(30);
+
 impl Control {
     /// The brokers' peer numbers.
     pub(crate) fn broker_peers(&self) -> Vec<PeerIdx> {
@@ -179,7 +186,8 @@ impl Control {
             self.take_note(now, &heard.new);
             let lasts =
                 |id| self.membership.items().get(id).is_some_and(|item| item.kind != ItemKind::Record);
-            let pause = if heard.new.iter().any(|id| lasts(*id)) { PERSIST_SOON } else { PERSIST_PAUSE };
+            // Any member may renew its record as often as it likes, and each disk of the network would be worn by it.
+            let pause = if heard.new.iter().any(|id| lasts(*id)) { PERSIST_SOON } else { RECORDS_PAUSE };
             self.persist_soon(now, pause);
         }
         for (_, refused) in heard.refused {
@@ -338,7 +346,7 @@ impl Control {
         if let Some(idx) = self.peers.by_key(&key) {
             return idx;
         }
-        let idx = self.peers.intern(key);
+        let idx = self.peers.intern(now, key);
         self.settle_kind(now, idx);
         idx
     }
@@ -584,12 +592,13 @@ impl Control {
         Ok(())
     }
 
-    /// A Babel sequence number was used; the disk must know before the next restart.
-    pub(crate) fn seqno_used(&mut self, seqno: u16) {
+    /// A Babel sequence number was used; the disk should know before the next restart. Neighbours can make it rise at will, so
+    /// the disk is not written each time; should it know too little, they will tell (RFC 8966, section 3.8.2.2).
+    pub(crate) fn seqno_used(&mut self, now: Instant, seqno: u16) {
         let left = self.seqno_ceiling.wrapping_sub(seqno);
-        if !(4..=0x8000).contains(&left) {
-            self.seqno_ceiling = seqno.wrapping_add(16);
-            self.persist_at = self.persist_at.min(Instant::ZERO);
+        if !(SEQNO_ROOM / 4..=0x8000).contains(&left) {
+            self.seqno_ceiling = seqno.wrapping_add(SEQNO_ROOM);
+            self.persist_soon(now, SEQNO_PAUSE);
         }
     }
 

@@ -326,7 +326,7 @@ impl Membership {
         self.issuers.values().filter_map(|issuer| issuer.head.as_ref()).map(Signed::value)
     }
 
-    /// The latest time that the root, or a broker it signed for, has put its name to.
+    /// The latest time that the root, or a broker it signed for and did not revoke, has put its name to.
     pub fn signed_time(&self) -> Option<UnixTime> {
         self.heads()
             .filter(|head| self.is_root(&head.issuer) || self.is_broker(&head.issuer))
@@ -406,6 +406,11 @@ impl Membership {
         items.into_iter().filter(|item| !kept(self.offer(item, PeerIdx::SELF, wall))).count()
     }
 
+    /// Forgets what waited too long for what it hangs on.
+    pub fn purge_held(&mut self, wall: UnixTime) {
+        self.held.purge(wall);
+    }
+
     /// Forgets what ended long ago (certificates 30 days after their grace, records at once) and what waited too long.
     /// Revocations are never forgotten. Call it only with a clock that is believed.
     pub fn purge(&mut self, wall: UnixTime) {
@@ -445,12 +450,13 @@ impl Membership {
         fingerprint(key) == self.network
     }
 
-    /// Whether the root once made the owner of this key a broker.
+    /// Whether the root made the owner of this key a broker and did not take it back. Not asked: whether the certificate is in
+    /// force at this time, since the answer tells the time.
     fn is_broker(&self, sign: &VerifyKey) -> bool {
         let key = self.by_sign.get(sign).map(|(key, _)| key);
         let grants = key.and_then(|key| self.grants.get(key)).into_iter().flat_map(BTreeMap::values);
         let mut near = grants.filter(|grants| grants.depth == 1).flat_map(Grants::all);
-        near.any(|certificate| certificate.sign == *sign && certificate.roles.broker)
+        near.any(|c| c.sign == *sign && c.roles.broker && !self.is_taken_back(c))
     }
 
     fn is_issuer(&self, key: &VerifyKey) -> bool {

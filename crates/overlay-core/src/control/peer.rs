@@ -6,13 +6,14 @@ use crate::forwarder::keys::{SendKey, index_for};
 use crate::forwarder::mail::PeerKind;
 use crate::forwarder::stats::PeerCounters;
 use crate::{Path, PeerIdx};
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
 use ln6_crypto::cookie::CookieJar;
 use ln6_crypto::handshake::{Initiator, Tai64n};
 use ln6_crypto::keys::{Psk, router_id};
 use ln6_crypto::message::INITIATION_LEN;
 use ln6_types::{Instant, PublicKey, RouterId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// One keypair of a session, as control sees it: the receiving half lives in a worker.
@@ -47,6 +48,24 @@ pub(crate) struct Unacknowledged {
     pub(crate) message: Message,
     pub(crate) due: Instant,
     pub(crate) tries: u8,
+}
+
+/// What one stranger has of its own: an IPv4 address, an IPv6 /64, a place behind a neighbour.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Origin {
+    V4(Ipv4Addr),
+    V6(u64),
+    Through(PeerIdx),
+}
+
+impl Origin {
+    pub(crate) fn of(path: Path) -> Self {
+        match path {
+            Path::Udp(SocketAddr::V4(v4)) => Origin::V4(*v4.ip()),
+            Path::Udp(SocketAddr::V6(v6)) => Origin::V6((v6.ip().to_bits() >> 64) as u64),
+            Path::Through(neighbour) => Origin::Through(neighbour),
+        }
+    }
 }
 
 /// Who wants a long-lived connection.
@@ -84,6 +103,10 @@ pub(crate) struct Peer {
     /// Greatest timestamp of an initiation accepted from it.
     pub(crate) greatest: Option<Tai64n>,
     pub(crate) last_initiation: Option<Instant>,
+    /// When its first initiation was accepted.
+    pub(crate) met: Option<Instant>,
+    /// Where the last one came from.
+    pub(crate) origin: Option<Origin>,
 
     pub(crate) path: Option<Path>,
     /// Configured, cached and observed addresses, best first.
@@ -130,6 +153,8 @@ impl Peer {
             next: None,
             greatest: None,
             last_initiation: None,
+            met: None,
+            origin: None,
             path: None,
             known: Vec::new(),
             heard: None,
@@ -177,6 +202,9 @@ impl Peer {
     }
 }
 
+/// How long the number of a peer that is gone rests. Events and mail that name it are read long before.
+const REST: Duration = Duration::from_secs(30);
+
 /// All peers, by number and by key.
 #[derive(Default)]
 pub(crate) struct Peers {
@@ -186,6 +214,8 @@ pub(crate) struct Peers {
     /// Receiver indices in use, also of pending initiations.
     indices: BTreeMap<u32, PeerIdx>,
     last: u32,
+    /// Numbers of peers that are gone, and since when.
+    resting: VecDeque<(Instant, PeerIdx)>,
     /// Peers whose sending side changed since the workers were told.
     pub(crate) changed: BTreeSet<PeerIdx>,
 }
@@ -212,12 +242,11 @@ impl Peers {
     }
 
     /// The number of the peer with this key, newly given if need be.
-    pub(crate) fn intern(&mut self, key: PublicKey) -> PeerIdx {
+    pub(crate) fn intern(&mut self, now: Instant, key: PublicKey) -> PeerIdx {
         if let Some(idx) = self.by_key(&key) {
             return idx;
         }
-        self.last += 1;
-        let idx = PeerIdx(self.last);
+        let idx = self.free_number(now);
         let peer = Peer::new(idx, key, Psk::NONE);
         self.by_key.insert(key, idx);
         self.by_router.insert(peer.router, idx);
@@ -225,10 +254,26 @@ impl Peers {
         idx
     }
 
-    pub(crate) fn remove(&mut self, idx: PeerIdx) -> Option<Peer> {
+    fn free_number(&mut self, now: Instant) -> PeerIdx {
+        if let Some((since, rested)) = self.resting.front().copied()
+            && now.since(since) >= REST
+        {
+            self.resting.pop_front();
+            return rested;
+        }
+        self.last += 1;
+        PeerIdx(self.last)
+    }
+
+    pub(crate) fn remove(&mut self, now: Instant, idx: PeerIdx) -> Option<Peer> {
         let peer = self.all.remove(&idx)?;
         self.by_key.remove(&peer.key);
-        self.by_router.remove(&peer.router);
+        // A stock peer's own router-id is void, but it was entered under the one that its key would have.
+        let router = router_id(&peer.key);
+        if self.by_router.get(&router) == Some(&idx) {
+            self.by_router.remove(&router);
+        }
+        self.resting.push_back((now, idx));
         self.changed.remove(&idx);
         Some(peer)
     }
@@ -257,5 +302,43 @@ impl Peers {
 
     pub(crate) fn ids(&self) -> Vec<PeerIdx> {
         self.all.keys().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u64) -> PublicKey {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&number.to_le_bytes());
+        PublicKey(key)
+    }
+
+    #[test]
+    fn peers_that_come_and_go_do_not_use_up_numbers() {
+        let mut peers = Peers::default();
+        let kept = peers.intern(Instant::ZERO, key(0));
+        let mut greatest = kept;
+        for number in 1..=100_000 {
+            let now = Instant::ZERO + Duration::from_millis(number * 50);
+            let idx = peers.intern(now, key(number));
+            assert_ne!(idx, kept);
+            greatest = greatest.max(idx);
+            assert!(peers.remove(now, idx).is_some());
+        }
+        assert!(greatest.0 < 700, "{greatest:?}: every worker keeps a place for each number");
+    }
+
+    #[test]
+    fn a_number_rests_before_another_peer_gets_it() {
+        let mut peers = Peers::default();
+        let first = peers.intern(Instant::ZERO, key(1));
+        peers.remove(Instant::ZERO, first);
+        let soon = peers.intern(Instant::ZERO + REST - Duration::from_micros(1), key(2));
+        assert_ne!(soon, first);
+        assert_eq!(peers.intern(Instant::ZERO + REST, key(3)), first);
+        assert_eq!(peers.by_router(&router_id(&key(1))), None);
+        assert_eq!(peers.by_router(&router_id(&key(3))), Some(first));
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::control::message::Body;
 use crate::control::output::{Notice, Output, To};
-use crate::control::peer::{Keys, Peer, Pending};
+use crate::control::peer::{Keys, Origin, Peer, Pending};
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
 use crate::control::{Control, PERSIST_SOON};
@@ -23,6 +23,7 @@ use ln6_crypto::timers::{
     REKEY_TIMEOUT,
 };
 use ln6_types::Instant;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Initiations from one peer nearer together than this are ignored (wireguard-go's constant).
@@ -34,6 +35,10 @@ const RESPONDER_LATER: [Duration; 2] = [Duration::from_secs(10), Duration::from_
 const UPGRADE_ATTEMPT_TIME: Duration = Duration::from_secs(14);
 /// Sessions with keys that hold no certificate here, all together (DESIGN 6).
 const GUESTS: usize = 256;
+/// Of these, from one IPv4 address, one IPv6 /64, or through one neighbour.
+const GUESTS_OF_ONE: usize = 32;
+/// A guest that has a session may stay so long before another takes its place, if places are short.
+const VISIT: Duration = Duration::from_secs(60);
 
 impl Control {
     /// Makes sure that a session with `idx` exists or is being made.
@@ -189,7 +194,7 @@ impl Control {
         if received.peer() == self.key {
             return;
         }
-        let Some(idx) = self.admit(now, &received) else {
+        let Some(idx) = self.admit(now, &received, from) else {
             self.counters.handshakes_refused += 1;
             return;
         };
@@ -197,7 +202,9 @@ impl Control {
         if peer.greatest.is_some_and(|greatest| received.stamp() <= greatest) {
             // The same message by another path, or a replay, or a peer whose clock went back and whose state was lost:
             // the last one is helped by an initiation of ours, which needs no timestamp of its own.
-            let stale = peer.last_initiation.is_some_and(|at| now.since(at) >= REKEY_TIMEOUT);
+            // A session that was just made shows that there is nothing to help; so replays cannot keep us busy.
+            let young = peer.current.as_ref().is_some_and(|keys| now.since(keys.born) < REKEY_TIMEOUT);
+            let stale = !young && peer.last_initiation.is_some_and(|at| now.since(at) >= REKEY_TIMEOUT);
             if stale && peer.stock.is_none() {
                 self.initiate(now, idx);
             }
@@ -208,6 +215,8 @@ impl Control {
         }
         peer.greatest = Some(received.stamp());
         peer.last_initiation = Some(now);
+        peer.met.get_or_insert(now);
+        peer.origin = Some(Origin::of(from));
         let psk = peer.psk.clone();
         let Some(index) = self.claim_index(idx) else { return };
         let ephemeral = Ephemeral::from_seed(draw(&mut *self.secrets));
@@ -230,26 +239,40 @@ impl Control {
     }
 
     /// The peer behind an initiation; strangers become guests while there is room.
-    fn admit(&mut self, now: Instant, received: &Received) -> Option<PeerIdx> {
+    fn admit(&mut self, now: Instant, received: &Received, from: Path) -> Option<PeerIdx> {
         if let Some(idx) = self.peers.by_key(&received.peer()) {
             return Some(idx);
         }
-        let guests = self.peers.iter().filter(|peer| peer.kind == PeerKind::Guest).count();
-        if guests >= GUESTS && !self.forget_a_guest(now) {
-            return None;
-        }
-        Some(self.intern(now, received.peer()))
+        self.make_room(now, Origin::of(from)).then(|| self.intern(now, received.peer()))
     }
 
-    /// Makes room by dropping the guest that was silent longest and never confirmed a session.
-    fn forget_a_guest(&mut self, now: Instant) -> bool {
-        let idle = self
-            .peers
-            .iter()
-            .filter(|peer| peer.kind == PeerKind::Guest && peer.current.is_none() && !peer.meta.ours)
-            .min_by_key(|peer| peer.last_initiation)
-            .map(|peer| peer.idx);
-        idle.map(|idx| self.forget_peer(now, idx)).is_some()
+    /// Whether there is room for one more guest, perhaps in the place of another: one from where the new one comes from if there are
+    /// many of those, else one from where most come from. Without a session goes before with one, older before younger.
+    fn make_room(&mut self, now: Instant, origin: Origin) -> bool {
+        let guests = || {
+            self.peers
+                .iter()
+                .filter(|peer| peer.kind == PeerKind::Guest && peer.stock.is_none() && !peer.meta.ours)
+        };
+        let mut crowds: BTreeMap<Option<Origin>, usize> = BTreeMap::new();
+        guests().for_each(|peer| *crowds.entry(peer.origin).or_default() += 1);
+        let crowded = crowds.get(&Some(origin)).is_some_and(|own| *own >= GUESTS_OF_ONE);
+        if !crowded && crowds.values().sum::<usize>() < GUESTS {
+            return true;
+        }
+        let may_go = |peer: &&Peer| {
+            let stays = peer.current.is_some() && peer.met.is_some_and(|met| now.since(met) < VISIT);
+            !stays && (!crowded || peer.origin == Some(origin))
+        };
+        let rank = |peer: &&Peer| {
+            (
+                peer.current.is_some(),
+                core::cmp::Reverse(crowds.get(&peer.origin).copied()),
+                peer.last_initiation,
+            )
+        };
+        let goes = guests().filter(may_go).min_by_key(rank).map(|peer| peer.idx);
+        goes.map(|idx| self.forget_peer(now, idx)).is_some()
     }
 
     fn handle_response(&mut self, now: Instant, from: Path, message: &[u8; RESPONSE_LEN]) {
@@ -330,7 +353,11 @@ impl Control {
             peer.failures = 0;
             let moved = peer.known.first() != Some(&address) || new;
             peer.remember(address);
-            if moved && peer.stock.is_none() && peer.meta.any() {
+            if moved
+                && peer.stock.is_none()
+                && peer.meta.any()
+                && (peer.kind == PeerKind::Node || peer.meta.ours)
+            {
                 self.persist_soon(now, PERSIST_SOON);
             }
         }
@@ -508,7 +535,7 @@ impl Control {
     /// Drops a peer and everything that named it.
     pub(crate) fn forget_peer(&mut self, now: Instant, idx: PeerIdx) {
         self.session_down(now, idx);
-        let Some(peer) = self.peers.remove(idx) else { return };
+        let Some(peer) = self.peers.remove(now, idx) else { return };
         let slots = [peer.current, peer.previous, peer.next];
         self.retired_indices.extend(slots.into_iter().flatten().map(|keys| keys.index));
         self.retired_indices.extend(peer.pending.map(|pending| pending.index));
@@ -540,7 +567,8 @@ impl Control {
             // A handshake over the new path is the proof that it leads to the peer.
             (false, Path::Udp(address)) => {
                 if peer.path != Some(from) {
-                    peer.remember(address);
+                    // Anybody on the way can write another source on a datagram: what worked keeps its place.
+                    peer.hint(address);
                     self.initiate(now, idx);
                 }
             }
@@ -548,3 +576,6 @@ impl Control {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

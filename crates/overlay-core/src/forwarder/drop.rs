@@ -75,6 +75,8 @@ reasons! {
     FrameFromStock = "frame_from_stock",
     /// A frame whose length or kind is wrong.
     FrameMalformed = "frame_malformed",
+    /// A peer sent control more than it may in this time.
+    MessagesLimited = "messages_limited",
     /// A relay frame that has gone through too many nodes.
     RelayHopLimit = "relay_hop_limit",
     /// A relay frame for a router to which there is no next hop with a session.

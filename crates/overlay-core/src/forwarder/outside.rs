@@ -136,7 +136,7 @@ impl Forwarder {
         match arena[text.range()].first().map(|first| first >> 4) {
             None => Ok(()),
             Some(0) => self.frame(now, peer, arrival, opened.len, arena, out),
-            Some(6) => self.packet(peer, arrival.ecn, text, arena, out),
+            Some(6) => self.packet(now, peer, arrival.ecn, text, arena, out),
             Some(_) => Err(DropReason::NotIpv6),
         }
     }
@@ -202,7 +202,7 @@ impl Forwarder {
         }
         let text = arrival.text(len);
         match Frame::read(&arena[text.range()])? {
-            Frame::Message { len } => hand_to_control(peer, &arena[arrival.text(len).range()], out),
+            Frame::Message { len } => self.hand_to_control(now, peer, &arena[arrival.text(len).range()], out),
             Frame::Relay { .. } if kind != PeerKind::Node => Err(DropReason::GuestTraffic),
             Frame::Relay { .. } if arrival.relayed => Err(DropReason::RelayRefused),
             Frame::Relay { len: frame, to, .. } if to == self.fib.own_router() => {
@@ -223,6 +223,7 @@ impl Forwarder {
 
     fn packet(
         &mut self,
+        now: Instant,
         peer: PeerIdx,
         outer: Ecn,
         text: Span,
@@ -237,7 +238,7 @@ impl Forwarder {
         let header = Header::read(&arena[text.range()])?;
         let packet = Span::new(text.at, header.len as u32);
         if belongs_to_link(&header)? {
-            return hand_to_control(peer, &arena[packet.range()], out);
+            return self.hand_to_control(now, peer, &arena[packet.range()], out);
         }
         if self.received.peer(&arena[packet.range()]) != Some(peer) {
             if !self.fib.may_send(peer, header.src) {
@@ -253,6 +254,17 @@ impl Forwarder {
         }
         // 8 towards the TUN
         self.runs.offer(packet, arena, out);
+        Ok(())
+    }
+
+    fn hand_to_control(&mut self, now: Instant, peer: PeerIdx, packet: &[u8], out: &mut Batch) -> Judgement {
+        if !self.peers.get_mut(peer).is_some_and(|state| state.may_talk(now)) {
+            return Err(DropReason::MessagesLimited);
+        }
+        if out.events.len() >= EVENTS {
+            return Err(DropReason::EventQueueFull);
+        }
+        out.events.push(Event::Inner { peer, packet: packet.to_vec() });
         Ok(())
     }
 
@@ -279,14 +291,6 @@ impl Forwarder {
         self.settle_one(0);
         self.settle_one(1);
     }
-}
-
-fn hand_to_control(peer: PeerIdx, packet: &[u8], out: &mut Batch) -> Judgement {
-    if out.events.len() >= EVENTS {
-        return Err(DropReason::EventQueueFull);
-    }
-    out.events.push(Event::Inner { peer, packet: packet.to_vec() });
-    Ok(())
 }
 
 /// Whether a packet is of the link between the two nodes, so control's. Both ends must be.

@@ -12,6 +12,12 @@ use std::sync::Arc;
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Handshake messages that may come from one peer's address or be relayed by it: so many a second, and half of that at once.
 const HANDSHAKES: u64 = 40;
+/// Messages and link-local packets that one peer may send to control: so many a second, and as many at once. A guest is
+/// whoever made up a key, and needs few; a node's gossip and Babel come in bursts.
+const OF_GUEST: u64 = 40;
+const OF_NODE: u64 = 2000;
+/// Changes of path that one peer may report.
+const MOVES: u64 = 4;
 
 /// One peer.
 #[derive(Debug)]
@@ -22,6 +28,9 @@ pub(crate) struct Peer {
     wanted: Option<Instant>,
     moved: Option<(Path, Instant)>,
     pub(crate) handshakes: TokenBucket,
+    of_guest: TokenBucket,
+    of_node: TokenBucket,
+    moves: TokenBucket,
 }
 
 impl Default for Peer {
@@ -32,6 +41,9 @@ impl Default for Peer {
             wanted: None,
             moved: None,
             handshakes: TokenBucket::new(HANDSHAKES, HANDSHAKES / 2),
+            of_guest: TokenBucket::new(OF_GUEST, OF_GUEST),
+            of_node: TokenBucket::new(OF_NODE, OF_NODE),
+            moves: TokenBucket::new(MOVES, MOVES),
         }
     }
 }
@@ -40,6 +52,14 @@ impl Peer {
     /// What the other end is. Unknown is treated as a guest: it may talk to control and to nobody else.
     pub(crate) fn kind(&self) -> PeerKind {
         self.tx.as_ref().map_or(PeerKind::Guest, |tx| tx.kind)
+    }
+
+    /// Whether it may send control one more message now.
+    pub(crate) fn may_talk(&mut self, now: Instant) -> bool {
+        match self.kind() {
+            PeerKind::Guest => self.of_guest.take(now, 1),
+            PeerKind::Node | PeerKind::Stock => self.of_node.take(now, 1),
+        }
     }
 
     /// Takes new orders from control, which has dealt with whatever was reported.
@@ -79,13 +99,15 @@ impl Peer {
         due
     }
 
-    /// Whether an authentic packet by `from` is news: not the path in use, and not reported within the last second.
+    /// Whether an authentic packet by `from` is news: not the path in use, and not reported within the last second. Whoever
+    /// alternates between paths is not followed.
     pub(crate) fn has_moved(&mut self, now: Instant, from: Path) -> bool {
         let Some(tx) = &self.tx else { return false };
         if tx.path == Some(from) {
             return false;
         }
         let news = self.moved.is_none_or(|(path, last)| path != from || now.since(last) >= REPORT_INTERVAL);
+        let news = news && self.moves.take(now, 1);
         if news {
             self.moved = Some((from, now));
         }

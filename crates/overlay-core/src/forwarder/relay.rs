@@ -44,7 +44,8 @@ impl Forwarder {
         if transit.hop_limit <= 1 {
             return Err(DropReason::RelayHopLimit);
         }
-        let Some(next) = self.fib.relay_to(&transit.to) else {
+        // Back to where it came from: our neighbour's way leads through us, and ours through it.
+        let Some(next) = self.fib.relay_to(&transit.to).filter(|next| *next != transit.from) else {
             return Err(self.no_relay(now, transit, out));
         };
         let tx = self.peers.tx(next).filter(|tx| tx.kind == PeerKind::Node);

@@ -39,6 +39,12 @@ impl Budget {
         enough
     }
 
+    /// Whether nothing was taken lately.
+    pub(super) fn is_full(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.level == self.burst
+    }
+
     /// When there will be a token.
     pub(super) fn next(&self) -> Instant {
         let lacking = SCALE.saturating_sub(self.level);

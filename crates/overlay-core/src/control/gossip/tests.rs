@@ -17,7 +17,7 @@ struct Net {
 impl Net {
     fn new(nodes: usize, links: &[(usize, usize)]) -> Self {
         let now = Instant::from_micros(1);
-        let nodes = (0..nodes).map(|seed| (Gossip::new(now, seed as u64), empty())).collect();
+        let nodes = (0..nodes).map(|seed| (Gossip::new(seed as u64), empty())).collect();
         let mut net = Net { now, nodes, wires: Vec::new(), sent: 0, lose: Box::new(|_| false) };
         links.iter().for_each(|link| net.link(*link));
         net
@@ -177,7 +177,7 @@ fn a_child_that_overtook_its_issuer_brings_the_issuer_after_it() {
 #[test]
 fn what_is_refused_is_not_asked_for_again_and_not_passed_on() {
     let now = Instant::from_micros(1);
-    let (mut gossip, mut membership, mut out) = (Gossip::new(now, 1), empty(), Vec::new());
+    let (mut gossip, mut membership, mut out) = (Gossip::new(1), empty(), Vec::new());
     gossip.neighbour_up(now, PeerIdx(1));
     gossip.neighbour_up(now, PeerIdx(2));
     membership.import(&[broker(), node(NODE, 1, &[])], NOW);
@@ -200,7 +200,7 @@ fn what_is_refused_is_not_asked_for_again_and_not_passed_on() {
 #[test]
 fn one_neighbour_causes_only_so_much_work() {
     let now = Instant::from_micros(1);
-    let (mut gossip, mut membership, mut out) = (Gossip::new(now, 1), empty(), Vec::new());
+    let (mut gossip, mut membership, mut out) = (Gossip::new(1), empty(), Vec::new());
     gossip.neighbour_up(now, PeerIdx(1));
     membership.import(&many(100), NOW);
     let all = Body::Bucket(Bucket { from: 0, to: u64::MAX, ids: Vec::new() });
@@ -219,7 +219,7 @@ fn one_neighbour_causes_only_so_much_work() {
         dropped += heard.dropped;
         refused += heard.refused.len();
     }
-    assert_eq!((refused, dropped), (64, 1936), "strangers share a small budget");
+    assert_eq!((refused, dropped), (16, 1984), "a stranger has a small budget");
 }
 
 #[test]
@@ -247,4 +247,49 @@ fn who_knows_nothing_is_told_everything() {
     net.link((0, 1));
     net.run(Duration::from_secs(60));
     assert!(net.agree(), "{} of 801", net.nodes[1].1.items().len());
+}
+
+/// A certificate whose issuer nobody knows, and no other like it.
+fn orphan(number: u64) -> Item {
+    node(OTHER, number, &[])
+}
+
+#[test]
+fn a_stranger_that_talks_much_costs_another_nothing() {
+    let mut net = Net::new(1, &[]);
+    let (gossip, membership) = &mut net.nodes[0];
+    let mut bring = |from: u32, item: Item| {
+        gossip.handle_message(
+            net.now,
+            NOW,
+            PeerIdx(from),
+            &Body::Items(vec![item]),
+            membership,
+            &mut Vec::new(),
+        )
+    };
+    let dropped: usize = (0..200).map(|number| bring(1, orphan(number)).dropped).sum();
+    assert!(dropped > 150, "{dropped}");
+    assert!(bring(2, broker()).new.contains(&broker().id()));
+    for from in 3..2_000 {
+        bring(from, orphan(1_000 + u64::from(from)));
+    }
+    assert!(net.nodes[0].0.strangers.len() <= MAX_STRANGERS);
+}
+
+#[test]
+fn strangers_together_hold_no_more_than_one_neighbour_may() {
+    let mut net = Net::new(1, &[]);
+    let (gossip, membership) = &mut net.nodes[0];
+    for from in 10..60 {
+        for number in 0..10 {
+            let items = Body::Items(vec![orphan(u64::from(from) * 100 + number)]);
+            gossip.handle_message(net.now, NOW, PeerIdx(from), &items, membership, &mut Vec::new());
+        }
+    }
+    assert_eq!(membership.held(), 64);
+    membership.purge_held(NOW + Duration::from_secs(599));
+    assert_eq!(membership.held(), 64);
+    membership.purge_held(NOW + Duration::from_secs(600));
+    assert_eq!(membership.held(), 0);
 }

@@ -193,6 +193,11 @@ impl Membership {
         }
     }
 
+    /// Whether the issuer of `c` took back the certificate or its key.
+    pub(super) fn is_taken_back(&self, c: &Certificate) -> bool {
+        self.taken_back(c, &Below { key: c.key, next: None }).is_some()
+    }
+
     /// Whether the issuer of `c` took it back, or any key on the way down from it.
     fn taken_back(&self, c: &Certificate, below: &Below<'_>) -> Option<Reason> {
         let issuer = self.issuers.get(&c.issuer)?;

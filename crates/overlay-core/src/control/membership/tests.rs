@@ -530,6 +530,14 @@ fn only_the_root_and_brokers_tell_the_time() {
 }
 
 #[test]
+fn a_revoked_broker_does_not_tell_the_time_any_more() {
+    let mut membership = with(&[broker(), head(BROKER, later(9), 0)]);
+    assert_eq!(membership.signed_time(), Some(later(9)));
+    accept(&mut membership, &revoke(ROOT, 1, Revoked::Key(BROKER.key()), Reason::Revoked));
+    assert_eq!(membership.signed_time(), None);
+}
+
+#[test]
 fn a_record_counts_by_its_counter_and_its_own_key() {
     let mut membership = with(&[broker(), node(NODE, 1, &[])]);
     accept(&mut membership, &record(NODE, NODE, 5));
