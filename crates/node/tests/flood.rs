@@ -264,7 +264,8 @@ fn a_busy_node_carries_on_under_a_flood_from_forged_sources() {
     assert!(source.is_running(), "the connection broke: {}", source.stderr());
     assert_eq!(after, before, "a session was lost");
     assert!(grown < GROWTH, "{grown} KiB");
-    assert!(ratio > if long() { 0.8 } else { 0.2 }, "{ratio}");
+    // Three seconds on a machine that does other things as well tell a collapse and nothing finer.
+    assert!(ratio > if long() { 0.8 } else { 0.05 }, "{ratio}");
     let count = |reason: &str| victim.dropped(reason).unwrap();
     assert!(count("malformed") > 10_000 && count("bad_index") > 1000, "{}", status["drops"]);
     assert!(count("cookie_sent") + count("handshake_limited") > 1000, "{}", status["drops"]);

@@ -184,11 +184,14 @@ fn the_holder_of_the_whole_has_no_part_that_was_delegated_away() {
     assert!(net.exchange(1, 2) && net.exchange(3, 2));
 }
 
+/// What is wrong with a certificate.
+type Change = fn(&mut Certificate);
+
 /// A desk that signs what it has no right to sign.
 struct Generous {
     issuer: Issuer,
     signing: SigningKey,
-    change: fn(&mut Certificate),
+    change: Change,
 }
 
 impl Desk for Generous {
@@ -234,7 +237,7 @@ impl Desk for Generous {
 
 #[test]
 fn what_a_broker_signs_beyond_its_own_rights_is_refused_counted_and_named() {
-    let changes: [(&str, fn(&mut Certificate)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("outside its pool", |c| c.originate = vec!["2001:db9::/48".parse().expect("a prefix")]),
         ("a pool", |c| c.delegate = vec!["2001:db9::/40".parse().expect("a prefix")]),
         ("a broker", |c| c.roles.broker = true),
