@@ -311,10 +311,11 @@ impl Control {
         let Some(idx) = self.peers.by_index(index) else { return };
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let Some(keys) = peer.next.take_if(|keys| keys.index == index) else { return };
-        // Two handshakes crossed: both ends keep to the one that the smaller key began, or each would send under keys that
-        // the other one drops first.
-        let young = |keys: &Keys| keys.initiator && now.since(keys.born) < REKEY_TIMEOUT;
-        if self.key < peer.key && peer.current.as_ref().is_some_and(young) {
+        // Two handshakes crossed if the answer to ours came after the peer's initiation (one that came later was sent by a
+        // peer that has lost what it answered): both ends keep to the one that the smaller key began, or each would send
+        // under keys that the other one drops first.
+        let crossed = |ours: &Keys| ours.initiator && ours.born >= keys.born;
+        if self.key < peer.key && peer.current.as_ref().is_some_and(crossed) {
             let dropped = peer.previous.replace(keys);
             self.retired_indices.extend(dropped.map(|keys| keys.index));
             return;
