@@ -11,18 +11,22 @@ use ln6_overlay_core::PeerIdx;
 use ln6_overlay_core::control::membership::{Accepted, Membership};
 use ln6_overlay_core::control::message::{Item, ItemKind};
 use ln6_types::{Fingerprint, NetworkUla, Prefix, PublicKey, UnixTime};
+use std::sync::OnceLock;
 
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 const DAY: u64 = 86_400;
-const OFFERS: usize = 24;
+const OFFERS: usize = 12;
 /// Who there is; the first is the root.
 const PARTIES: u8 = 7;
 /// What can be given: a pool, parts of it, something else, and what nobody can hold.
 const PREFIXES: [(u16, u16, u8); 6] =
     [(0x4800, 0, 40), (0x4801, 0, 48), (0x4801, 0x8000, 49), (0x4802, 0, 48), (0x4900, 0, 48), (0, 0, 16)];
 
-fn signing(party: u8) -> SigningKey {
-    SigningKey::from_seed([party + 1; 32])
+/// Made once: a key pair costs as much as a signature.
+fn signing(party: u8) -> &'static SigningKey {
+    static ALL: OnceLock<Vec<SigningKey>> = OnceLock::new();
+    let make = || (1..=PARTIES).map(|seed| SigningKey::from_seed([seed; 32])).collect();
+    &ALL.get_or_init(make)[usize::from(party)]
 }
 
 pub(crate) fn key(party: u8) -> PublicKey {
@@ -75,7 +79,7 @@ fn certificate(input: &mut Input<'_>) -> Option<Item> {
         routes: 16,
         children: u32::from(input.octet()),
     };
-    item(ItemKind::Certificate, Signed::sign(value, &signing(by)).ok()?.bytes())
+    item(ItemKind::Certificate, Signed::sign(value, signing(by)).ok()?.bytes())
 }
 
 fn revocation(input: &mut Input<'_>) -> Option<Item> {
@@ -89,7 +93,7 @@ fn revocation(input: &mut Input<'_>) -> Option<Item> {
     let number = u64::from(input.octet());
     let reason = input.choose(&[Reason::Suspended, Reason::Revoked, Reason::Replaced, Reason::Left]);
     let value = Revocation { network: network(), issuer, number, what, at: NOW, reason };
-    item(ItemKind::Revocation, Signed::sign(value, &signing(by)).ok()?.bytes())
+    item(ItemKind::Revocation, Signed::sign(value, signing(by)).ok()?.bytes())
 }
 
 fn head(input: &mut Input<'_>) -> Option<Item> {
@@ -97,7 +101,7 @@ fn head(input: &mut Input<'_>) -> Option<Item> {
     let issuer = signing(by).verify_key();
     let (at, last, certificates) = (when(input.octet()), u64::from(input.octet()), u64::from(input.octet()));
     let value = Head { network: network(), issuer, at, last, certificates };
-    item(ItemKind::Head, Signed::sign(value, &signing(by)).ok()?.bytes())
+    item(ItemKind::Head, Signed::sign(value, signing(by)).ok()?.bytes())
 }
 
 fn record(input: &mut Input<'_>) -> Option<Item> {
@@ -116,7 +120,7 @@ fn record(input: &mut Input<'_>) -> Option<Item> {
         suites: Vec::new(),
         version: 1,
     };
-    item(ItemKind::Record, Signed::sign(value, &signing(by)).ok()?.bytes())
+    item(ItemKind::Record, Signed::sign(value, signing(by)).ok()?.bytes())
 }
 
 fn raw(input: &mut Input<'_>) -> Option<Item> {
