@@ -312,9 +312,11 @@ impl Control {
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let Some(keys) = peer.next.take_if(|keys| keys.index == index) else { return };
         // Two handshakes crossed: both ends keep to the one that the smaller key began, or each would send under keys that
-        // the other one drops first.
-        let young = |keys: &Keys| keys.initiator && now.since(keys.born) < REKEY_TIMEOUT;
-        if self.key < peer.key && peer.current.as_ref().is_some_and(young) {
+        // the other one drops first. Ours was under way when the other began, so it ended later; if it had ended before,
+        // the other end has restarted and knows it no more.
+        let crossed =
+            |ours: &Keys| ours.initiator && ours.born >= keys.born && now.since(ours.born) < REKEY_TIMEOUT;
+        if self.key < peer.key && peer.current.as_ref().is_some_and(crossed) {
             let dropped = peer.previous.replace(keys);
             self.retired_indices.extend(dropped.map(|keys| keys.index));
             return;
