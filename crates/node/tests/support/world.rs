@@ -310,7 +310,7 @@ pub struct Tally {
 impl Pings {
     /// Starts `count` echo requests, one each `period` (at least 10 ms).
     pub fn start(from: &Namespace, to: Ipv6Addr, period: Duration, count: u32) -> Result<Self> {
-        let label = format!("ping-{}-{}", from.name(), std::process::id());
+        let label = format!("ping-{}-{}", from.name(), to.to_string().replace(':', "-"));
         let seconds = format!("{:.3}", period.as_secs_f64());
         let words =
             ["ping", "-n", "-D", "-O", "-i", &seconds, "-c", &count.to_string(), "-W", "2", &to.to_string()];
