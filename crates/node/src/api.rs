@@ -3,7 +3,7 @@
 mod request;
 mod server;
 
-pub use request::{ApiRequest, Approve, Ask, Deny, Events, Invite, Leaf, Name, Parts, Replace};
+pub use request::{ApiRequest, Approve, Ask, Deny, Events, Invite, Leaf, Name, Parts, Replace, Withdraw};
 pub use server::{Access, bind, serve, serve_metrics};
 
 use crate::error::ApiError;

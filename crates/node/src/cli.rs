@@ -65,6 +65,9 @@ pub enum Command {
     /// Who waits to be let in (on the broker)
     #[command(after_help = "Example: ln6d requests")]
     Requests,
+    /// Invitations that were made; 'cancel' withdraws one (on the broker)
+    #[command(after_help = "Example: ln6d invitations", args_conflicts_with_subcommands = true)]
+    Invitations(Invitations),
     /// Certificates known here
     #[command(after_help = "Example: ln6d certs")]
     Certs,
@@ -152,6 +155,25 @@ pub struct Invite {
     pub qr: bool,
 }
 
+/// `invitations`.
+#[derive(Args, Debug)]
+pub struct Invitations {
+    /// What to do; list them if nothing is said
+    #[command(subcommand)]
+    pub command: Option<InvitationsCommand>,
+}
+
+/// `invitations …`.
+#[derive(Subcommand, Debug)]
+pub enum InvitationsCommand {
+    /// Withdraw an invitation that was not used
+    #[command(after_help = "Example: ln6d invitations cancel 3")]
+    Cancel {
+        /// Its number, as 'ln6d invitations' shows it
+        id: String,
+    },
+}
+
 /// `join`.
 #[derive(Args, Debug)]
 pub struct Join {
@@ -166,7 +188,7 @@ pub struct Join {
     /// Network name of the mesh, for a prefix that its other gateways propose, too
     #[arg(long)]
     pub ssid: Option<String>,
-    /// An interface that gets a /64 of the delegation (repeatable)
+    /// An interface that gets a /64 of the delegation (repeatable); all of them if said again
     #[arg(long = "lan", value_name = "INTERFACE")]
     pub lans: Vec<String>,
     /// How the administrators reach you
@@ -278,6 +300,9 @@ pub struct WireguardConfig {
     /// As a QR code for the WireGuard app
     #[arg(long)]
     pub qr: bool,
+    /// Forget the client of this name; its address may be given to another
+    #[arg(long, conflicts_with_all = ["psk", "public_key", "qr", "size"])]
+    pub remove: bool,
 }
 
 /// `config`.
@@ -342,6 +367,9 @@ mod tests {
             "ln6d replace quintana --expires 2w",
             "ln6d ping vm -c 2",
             "ln6d wireguard-config phone --size 128 --psk --qr",
+            "ln6d wireguard-config --remove phone",
+            "ln6d invitations",
+            "ln6d invitations cancel 3",
             "ln6d config check",
             "ln6d key show",
         ] {

@@ -23,13 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Asks the daemon of one node.
 pub struct Client {
     socket: PathBuf,
+    config: PathBuf,
     command: String,
 }
 
 impl Client {
     /// For the node of `layout`.
     pub fn new(layout: &Layout) -> Self {
-        Client { socket: layout.socket.clone(), command: layout.command.clone() }
+        Client {
+            socket: layout.socket.clone(),
+            config: layout.config.clone(),
+            command: layout.command.clone(),
+        }
     }
 
     /// Asks, and reads the answer.
@@ -85,7 +90,16 @@ impl Client {
         }
     }
 
+    /// Why nobody answers: we may not ask, no node is set up, or its daemon does not run.
     fn unreachable(&self, error: &io::Error) -> CliError {
+        if error.kind() == io::ErrorKind::NotFound
+            && let Err(no_config) = std::fs::metadata(&self.config)
+        {
+            return match no_config.kind() {
+                io::ErrorKind::NotFound => self.nothing_here(),
+                _ => CliError::file("read", &self.config, &no_config).hint("repeat the command with sudo"),
+            };
+        }
         match error.kind() {
             io::ErrorKind::PermissionDenied => {
                 CliError::new(Trouble::NotPermitted, format!("you may not open {}", self.socket.display()))
@@ -97,6 +111,13 @@ impl Client {
             )
             .hint(self.start_hint()),
         }
+    }
+
+    fn nothing_here(&self) -> CliError {
+        CliError::new(Trouble::NoConfig, "no node is set up here").hint(format!(
+            "begin with '{0} init …' (a new network) or '{0} join LINK' (an existing one)",
+            self.command
+        ))
     }
 
     fn start_hint(&self) -> String {
@@ -125,9 +146,18 @@ mod tests {
     #[test]
     fn without_a_daemon_the_command_to_start_it_is_named() {
         let dir = TestDir::new();
+        std::fs::write(dir.path().join("ln6d.toml"), "").expect("write");
         let error =
             Client::new(&Layout::under(dir.path())).raw(&ApiRequest::Status).expect_err("nobody there");
         assert_eq!((error.code.as_ref(), error.exit), ("daemon_unreachable", Exit::Unreachable));
         assert_eq!(error.hint, Some(format!("start it with 'ln6d --dir {} run'", dir.path().display())));
+    }
+
+    #[test]
+    fn where_no_node_is_set_up_that_is_said() {
+        let dir = TestDir::new();
+        let error =
+            Client::new(&Layout::under(dir.path())).raw(&ApiRequest::Peers).expect_err("nobody there");
+        assert_eq!((error.code.as_ref(), error.exit), ("no_config", Exit::NotFound));
     }
 }

@@ -10,6 +10,7 @@ mod broker;
 mod host_task;
 mod leaves;
 mod news;
+mod outlook;
 mod privileges;
 #[cfg(feature = "broker")]
 mod registry_calls;
@@ -39,8 +40,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Events taken from the workers before anything else has a turn.
 const EVENTS_AT_ONCE: usize = 256;
-/// How often the wall clock is compared, and names of brokers are looked up again.
-const CLOCK_CHECK: Duration = Duration::from_secs(30);
+/// How often the wall clock is compared, and what an operator should know is looked for.
+const CLOCK_CHECK: Duration = Duration::from_secs(5);
 
 /// Runs a node until a signal, or until something it cannot live without breaks.
 ///
@@ -83,6 +84,7 @@ struct Daemon {
     #[cfg(feature = "broker")]
     broker: Option<broker::Broker>,
     news: News,
+    outlook: outlook::Outlook,
     pings: BTreeMap<u64, Waiting>,
     /// Events were left in the queue so that others have their turn.
     more: bool,
@@ -131,6 +133,7 @@ impl Daemon {
             #[cfg(feature = "broker")]
             broker: node.broker,
             news: News::new(node.findings),
+            outlook: outlook::Outlook::new(node.unknown_names),
             pings: BTreeMap::new(),
             more: false,
             stop: Signals {
@@ -307,6 +310,13 @@ impl Daemon {
             broker.tick(now, wall);
         }
         self.pings.retain(|_, waiting| now.since(waiting.since) < Duration::from_secs(30));
+        self.look_out(now);
+    }
+
+    /// Sees how the node stands towards its network.
+    fn look_out(&mut self, now: Instant) {
+        let found = self.outlook.look(now, &self.control.view(now), !self.node.config.lans.is_empty());
+        self.news.set_outlook(found, self.control.wall(now));
     }
 
     fn handle_notice(&mut self, notice: Notice) {
@@ -317,6 +327,7 @@ impl Daemon {
             }
             return;
         }
+        self.outlook.left |= notice == Notice::Left;
         let now = self.clock.now();
         let names = |key: &PublicKey| self.control.name_of(now, key);
         self.news.add(&notice, ln6_host::clock::wall(), names);

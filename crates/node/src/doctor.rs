@@ -2,6 +2,7 @@
 
 mod gather;
 
+pub(crate) use gather::exists;
 pub use gather::gather;
 
 use crate::config::{Config, Inbound};
@@ -102,7 +103,12 @@ pub fn of_host(finding: &ln6_host::finding::Finding) -> Problem {
         ln6_host::finding::Severity::Warning => Severity::Warning,
         ln6_host::finding::Severity::Error => Severity::Error,
     };
-    note(finding.code, severity, finding.message.clone(), finding.hint.clone())
+    note(
+        &crate::error::stable_code(finding.code.into()),
+        severity,
+        finding.message.clone(),
+        finding.hint.clone(),
+    )
 }
 
 /// The same form for what the system or the command line finds.

@@ -264,6 +264,7 @@ pub fn stable_code(code: Cow<'static, str>) -> Cow<'static, str> {
         "tun_name_taken" => Trouble::InterfaceTaken,
         "tun_not_permitted" | "udp_not_permitted" | "net_admin_missing" => Trouble::NotPermitted,
         "udp_port_in_use" => Trouble::PortInUse,
+        "lan_missing" => Trouble::InterfaceMissing,
         "link_not_a_link" => Trouble::LinkForeign,
         "link_invalid" => Trouble::LinkMangled,
         _ => return code,

@@ -12,6 +12,15 @@ use std::time::Duration;
 /// Babel's metric for what cannot be reached (RFC 8966, section 4.6.9).
 const UNREACHABLE: u16 = u16::MAX;
 
+/// A neighbour says something every few seconds. One that has said nothing for so long may be gone, though its session
+/// lasts for minutes.
+const SILENT: Duration = Duration::from_secs(22);
+
+/// Whether a peer that should be heard all the time was not heard lately.
+pub(crate) fn is_silent(peer: &PeerView) -> bool {
+    peer.connected && peer.neighbour && peer.heard_age.is_some_and(|age| age >= SILENT)
+}
+
 /// Peers: connected ones first, then by name and key. Guests that are gone are left out.
 pub fn peers(view: &View, now: UnixTime) -> Vec<PeerRow> {
     let known =
@@ -35,6 +44,7 @@ fn peer_row(peer: &PeerView, now: UnixTime) -> PeerRow {
         roles: roles.iter().filter(|(_, held)| *held).map(|(word, _)| (*word).to_owned()).collect(),
         prefixes: peer.prefixes.clone(),
         connected: peer.connected,
+        silent: is_silent(peer),
         path,
         endpoint,
         through: peer.through.clone(),
@@ -116,7 +126,7 @@ fn route_row(route: &RouteView) -> RouteRow {
         seqno: route.seqno,
         selected: route.selected,
         feasible: route.feasible,
-        refused: (!route.refused.is_empty()).then(|| route.refused.to_owned()),
+        refused: (!route.refused.is_empty()).then(|| route.refused.replace('-', "_")),
     }
 }
 
@@ -162,7 +172,7 @@ pub fn standing(standing: &Standing) -> StandingInfo {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use ln6_overlay_core::PeerIdx;
     use ln6_overlay_core::control::view::Me;
@@ -171,7 +181,7 @@ mod tests {
 
     const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 
-    fn peer(name: &str, connected: bool, path: Option<Path>) -> PeerView {
+    pub(crate) fn peer(name: &str, connected: bool, path: Option<Path>) -> PeerView {
         PeerView {
             idx: PeerIdx(1),
             key: PublicKey([1; 32]),
@@ -194,7 +204,7 @@ mod tests {
         }
     }
 
-    fn view(peers: Vec<PeerView>, routes: Vec<RouteView>) -> View {
+    pub(crate) fn view(peers: Vec<PeerView>, routes: Vec<RouteView>) -> View {
         View {
             me: Me {
                 name: "me".into(),
@@ -256,7 +266,7 @@ mod tests {
             refused: "",
         };
         let forged =
-            RouteView { selected: false, refused: "not_the_holder", metric: UNREACHABLE, ..route.clone() };
+            RouteView { selected: false, refused: "not-the-holder", metric: UNREACHABLE, ..route.clone() };
         let rows = routes(&view(Vec::new(), vec![forged, route]));
         assert_eq!((rows[0].selected, rows[0].refused.as_deref(), rows[0].metric), (true, None, Some(96)));
         assert_eq!((rows[1].refused.as_deref(), rows[1].metric), (Some("not_the_holder"), None));

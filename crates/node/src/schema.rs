@@ -97,6 +97,7 @@ schemas! {
     EventList = "ln6d.events/1",
     DoctorReport = "ln6d.doctor/1",
     InviteReply = "ln6d.invite/1",
+    InvitationList = "ln6d.invitations/1",
     ActionReply = "ln6d.action/1",
     PingReply = "ln6d.ping/1",
     WireguardReply = "ln6d.wireguard/1",
@@ -226,6 +227,9 @@ pub struct PeerSummary {
     pub direct: u32,
     /// Of those, through others.
     pub relayed: u32,
+    /// Of those, not heard lately.
+    #[serde(default)]
+    pub silent: u32,
     /// With a Babel adjacency.
     pub neighbours: u32,
     /// Stock peers configured.
@@ -312,6 +316,9 @@ pub struct PeerRow {
     pub prefixes: Vec<Prefix>,
     /// Whether a session is up.
     pub connected: bool,
+    /// Whether it should be heard every few seconds and was not lately: it may be gone.
+    #[serde(default)]
+    pub silent: bool,
     /// How datagrams travel.
     pub path: Option<PathKind>,
     /// Its address, on a direct path.
@@ -539,12 +546,42 @@ pub struct InviteReply {
     pub name: Option<String>,
     /// The length its user gets.
     pub size: Option<u8>,
+    /// Whether any number may use it, each to wait for an administrator.
+    #[serde(default)]
+    pub open: bool,
+}
+
+/// `GET /api/v1/invitations`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct InvitationList {
+    /// By number. Links without a secret are not in it.
+    pub invitations: Vec<InvitationRow>,
+}
+
+/// An invitation; never its secret.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InvitationRow {
+    /// To cancel it by.
+    pub id: String,
+    /// `open`, `used`, `expired` or `withdrawn`.
+    pub state: String,
+    /// The name its user gets.
+    pub name: Option<String>,
+    /// The length its user gets.
+    pub size: Option<u8>,
+    /// Whether its user takes the place of a node.
+    pub replaces: bool,
+    /// From then on it is refused.
+    pub expires: Time,
+    /// Who has used it.
+    pub used_by: Option<PublicKey>,
 }
 
 /// What a change of the registry has done.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ActionReply {
-    /// `approved`, `denied`, `revoked`, `suspended`, `resumed`, `replaced`, `left`.
+    /// `approved`, `denied`, `revoked`, `suspended`, `resumed`, `replaced`, `replacement_invited`, `withdrawn`,
+    /// `removed`, `left`.
     pub done: String,
     /// To whom.
     pub name: Option<String>,
@@ -634,6 +671,9 @@ pub struct SetupReply {
     pub files: Vec<String>,
     /// Where the root key is, for `init`.
     pub root_key: Option<String>,
+    /// What a second `join` left as it was.
+    #[serde(default)]
+    pub kept: Vec<String>,
     /// What to look after.
     pub problems: Vec<Problem>,
     /// The next command.

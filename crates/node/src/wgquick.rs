@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 /// The file. `private_key` in base64; without one a placeholder stands in its place.
 pub fn file(reply: &WireguardReply, private_key: Option<&str>) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::with_capacity(1024)); // never grows, so no copy of the key stays behind
-    let length = if reply.prefix.len() == 128 { 128 } else { 64.max(reply.prefix.len()) };
+    let length = reply.prefix.len();
     let _ = writeln!(out, "# {}: {} · made by ln6d; keep it secret.", reply.name, reply.prefix);
     out.push_str("[Interface]\nPrivateKey = ");
     out.push_str(private_key.unwrap_or("(the private key of this device)"));
@@ -84,5 +84,8 @@ PersistentKeepalive = 25
         let text = file(&reply, None);
         assert!(text.contains("PrivateKey = (the private key of this device)\n"));
         assert!(text.contains("Address = 2001:db8:4812:f::7/64\n"));
+        reply.prefix = "2001:db8:4812:c::/62".parse().expect("prefix");
+        reply.address = "2001:db8:4812:c::1".parse().expect("address");
+        assert!(file(&reply, None).contains("Address = 2001:db8:4812:c::1/62\n"));
     }
 }

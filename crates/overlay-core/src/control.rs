@@ -178,6 +178,7 @@ struct Counters {
     handshakes_answered: u64,
     handshakes_refused: u64,
     messages_refused: u64,
+    guest_gossip: u64,
     link_local_ignored: u64,
     outbox_full: u64,
 }

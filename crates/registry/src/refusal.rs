@@ -33,7 +33,7 @@ pub enum Refusal {
     Denied { reason: String, until: UnixTime },
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    #[error("this has changed meanwhile: {0}")]
+    #[error("{0}")]
     StateChanged(&'static str),
     #[error("{prefix} overlaps {with}")]
     Overlap { prefix: Prefix, with: Prefix },
@@ -98,7 +98,7 @@ impl Refusal {
     }
 
     /// What to do next, in a sentence.
-    pub const fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
             Refusal::InvitationUnknown => {
                 "check that the whole link was copied, and that it is of this network"
@@ -113,7 +113,7 @@ impl Refusal {
                 "ask for a size within these, or ask an administrator to choose one"
             }
             Refusal::NameTaken(_) => {
-                "choose another name; for a second gateway of the same holder use 'add key'"
+                "choose another name; a second gateway of the same holder is let in with 'ln6d approve REQUEST --holder NAME'"
             }
             Refusal::NameInvalid(_) => {
                 "1 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit"
@@ -121,6 +121,9 @@ impl Refusal {
             Refusal::TextInvalid(_) => "shorten it and use one line of text",
             Refusal::QueueFull => "try again later, or ask an administrator for an invitation link",
             Refusal::Denied { .. } => "talk to the administrators; an invitation link works in any case",
+            Refusal::NotFound("holder" | "key") => "'ln6d prefixes' lists who there is",
+            Refusal::NotFound("request") => "'ln6d requests' lists those that wait",
+            Refusal::NotFound("invitation") => "'ln6d invitations' lists them",
             Refusal::NotFound(_) => "list what there is; it may have another name",
             Refusal::StateChanged(_) => "look again and decide anew",
             Refusal::Overlap { .. } => "choose another prefix, or leave the choice to the registry",

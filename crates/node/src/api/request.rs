@@ -22,6 +22,8 @@ pub enum ApiRequest {
     Prefixes,
     /// [`crate::schema::RequestList`].
     Requests,
+    /// [`crate::schema::InvitationList`].
+    Invitations,
     /// [`crate::schema::CertList`].
     Certs,
     /// [`crate::schema::EventList`].
@@ -33,6 +35,8 @@ pub enum ApiRequest {
 
     /// [`crate::schema::InviteReply`].
     Invite(Invite),
+    /// [`crate::schema::ActionReply`].
+    Withdraw(Withdraw),
     /// [`crate::schema::ActionReply`].
     Approve(Approve),
     /// [`crate::schema::ActionReply`].
@@ -51,6 +55,8 @@ pub enum ApiRequest {
     Leave,
     /// [`crate::schema::WireguardReply`].
     Wireguard(Leaf),
+    /// [`crate::schema::ActionReply`].
+    WireguardRemove(Name),
     /// [`crate::schema::ReloadReply`].
     Reload,
 }
@@ -78,6 +84,14 @@ pub struct Invite {
     /// Without a secret: whoever uses it waits for an administrator.
     #[serde(default)]
     pub open: bool,
+}
+
+/// Withdraws an invitation that was not used.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdraw {
+    /// Its number.
+    pub invitation: String,
 }
 
 /// Lets a waiting key in.
@@ -115,7 +129,7 @@ pub struct Deny {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Name {
-    /// The holder's name; `revoke` takes a key, too.
+    /// The holder's name; `revoke` takes a key, too. Of `wireguard-remove`, the client's.
     pub name: String,
     /// Kept in the journal.
     #[serde(default)]
@@ -187,11 +201,13 @@ impl ApiRequest {
             ApiRequest::Routes => get("routes"),
             ApiRequest::Prefixes => get("prefixes"),
             ApiRequest::Requests => get("requests"),
+            ApiRequest::Invitations => get("invitations"),
             ApiRequest::Certs => get("certs"),
             ApiRequest::Events(events) => get(&format!("events?after={}", events.after)),
             ApiRequest::Doctor => get("doctor"),
             ApiRequest::Metrics => get("metrics"),
             ApiRequest::Invite(body) => post("invite", body),
+            ApiRequest::Withdraw(body) => post("withdraw", body),
             ApiRequest::Approve(body) => post("approve", body),
             ApiRequest::Deny(body) => post("deny", body),
             ApiRequest::Revoke(body) => post("revoke", body),
@@ -201,6 +217,7 @@ impl ApiRequest {
             ApiRequest::Ping(body) => post("ping", body),
             ApiRequest::Leave => post("leave", &Empty {}),
             ApiRequest::Wireguard(body) => post("wireguard", body),
+            ApiRequest::WireguardRemove(body) => post("wireguard-remove", body),
             ApiRequest::Reload => post("reload", &Empty {}),
         }
     }
@@ -215,6 +232,7 @@ impl ApiRequest {
             "routes" => ApiRequest::Routes,
             "prefixes" => ApiRequest::Prefixes,
             "requests" => ApiRequest::Requests,
+            "invitations" => ApiRequest::Invitations,
             "certs" => ApiRequest::Certs,
             "events" => ApiRequest::Events(Events { after: after(query)? }),
             "doctor" => ApiRequest::Doctor,
@@ -227,6 +245,7 @@ impl ApiRequest {
     fn from_post(method: &str, word: &str, path: &str, body: &[u8]) -> Result<Self, ApiError> {
         let verbs = [
             "invite",
+            "withdraw",
             "approve",
             "deny",
             "revoke",
@@ -236,6 +255,7 @@ impl ApiRequest {
             "ping",
             "leave",
             "wireguard",
+            "wireguard-remove",
             "reload",
         ];
         if !verbs.contains(&word) {
@@ -246,6 +266,7 @@ impl ApiRequest {
         }
         Ok(match word {
             "invite" => ApiRequest::Invite(json(body)?),
+            "withdraw" => ApiRequest::Withdraw(json(body)?),
             "approve" => ApiRequest::Approve(json(body)?),
             "deny" => ApiRequest::Deny(json(body)?),
             "revoke" => ApiRequest::Revoke(json(body)?),
@@ -254,6 +275,7 @@ impl ApiRequest {
             "replace" => ApiRequest::Replace(json(body)?),
             "ping" => ApiRequest::Ping(json(body)?),
             "wireguard" => ApiRequest::Wireguard(json(body)?),
+            "wireguard-remove" => ApiRequest::WireguardRemove(json(body)?),
             "leave" => json::<Empty>(body).map(|_| ApiRequest::Leave)?,
             _ => json::<Empty>(body).map(|_| ApiRequest::Reload)?,
         })
@@ -306,6 +328,7 @@ mod tests {
             ApiRequest::Routes,
             ApiRequest::Prefixes,
             ApiRequest::Requests,
+            ApiRequest::Invitations,
             ApiRequest::Certs,
             ApiRequest::Events(Events { after: 7 }),
             ApiRequest::Doctor,
@@ -316,6 +339,8 @@ mod tests {
                 expires_seconds: Some(60),
                 open: true,
             }),
+            ApiRequest::Withdraw(Withdraw { invitation: "3".into() }),
+            ApiRequest::WireguardRemove(name()),
             ApiRequest::Approve(Approve { request: "3".into(), size: Some(56), ..Approve::default() }),
             ApiRequest::Deny(Deny { request: "3".into(), reason: None }),
             ApiRequest::Revoke(name()),
@@ -367,6 +392,6 @@ mod tests {
 
     #[test]
     fn only_reading_is_not_changing() {
-        assert_eq!(all().iter().filter(|request| !request.changes()).count(), 10);
+        assert_eq!(all().iter().filter(|request| !request.changes()).count(), 11);
     }
 }

@@ -2,27 +2,32 @@
 
 use super::output::Output;
 use crate::api::{self, ApiRequest};
-use crate::cli::{Approve, Command, Deny, Holder};
+use crate::cli::{self, Approve, Command, Deny, Holder, InvitationsCommand};
 use crate::client::Client;
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::Layout;
 use crate::render::{Render, Style};
 use crate::schema::{
-    ActionReply, CertList, PeerList, PrefixList, ReloadReply, RequestList, RouteList, Schema, SessionList,
-    StatusReport,
+    ActionReply, CertList, InvitationList, PeerList, PrefixList, ReloadReply, RequestList, RouteList, Schema,
+    SessionList, StatusReport,
 };
 use serde::de::DeserializeOwned;
 
 pub(super) fn run(command: Command, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     let client = Client::new(layout);
     match command {
-        Command::Status if !layout.has_config() && !layout.socket.exists() => Err(nothing_here(layout)),
         Command::Status => show::<StatusReport>(&client, &ApiRequest::Status, output),
         Command::Peers => show::<PeerList>(&client, &ApiRequest::Peers, output),
         Command::Sessions => show::<SessionList>(&client, &ApiRequest::Sessions, output),
         Command::Routes => show::<RouteList>(&client, &ApiRequest::Routes, output),
         Command::Prefixes => show::<PrefixList>(&client, &ApiRequest::Prefixes, output),
         Command::Requests => show::<RequestList>(&client, &ApiRequest::Requests, output),
+        Command::Invitations(cli::Invitations { command: None }) => {
+            show::<InvitationList>(&client, &ApiRequest::Invitations, output)
+        }
+        Command::Invitations(cli::Invitations { command: Some(InvitationsCommand::Cancel { id }) }) => {
+            show::<ActionReply>(&client, &ApiRequest::Withdraw(api::Withdraw { invitation: id }), output)
+        }
         Command::Certs => show::<CertList>(&client, &ApiRequest::Certs, output),
         Command::Reload => show::<ReloadReply>(&client, &ApiRequest::Reload, output),
         Command::Approve(approve) => show::<ActionReply>(&client, &approval(approve), output),
@@ -51,13 +56,6 @@ where
         output.text(&client.get::<T>(request)?.render(Style::of_stdout()));
     }
     Ok(Exit::Ok)
-}
-
-fn nothing_here(layout: &Layout) -> CliError {
-    CliError::new(Trouble::NoConfig, "no node is set up here").hint(format!(
-        "begin with '{0} init …' (a new network) or '{0} join LINK' (an existing one)",
-        layout.command
-    ))
 }
 
 fn approval(approve: Approve) -> ApiRequest {

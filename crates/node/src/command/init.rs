@@ -8,11 +8,11 @@ use crate::cli::Init;
 use crate::config::{
     Broker, Config, Endpoint, InterfaceName, KnownBroker, Network, NodeName, Pool, check, render,
 };
-use crate::doctor::CLOCK_FLOOR;
+use crate::doctor::{CLOCK_FLOOR, exists};
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::identity::{Identity, random};
 use crate::files::{Layout, atomic, certificate, root};
-use crate::schema::{SetupReply, Time};
+use crate::schema::{Problem, SetupReply, Severity, Time};
 use ln6_crypto::{Certificate, Roles, Signed, SigningKey, fingerprint, router_id};
 use ln6_types::{Fingerprint, Prefix, UnixTime};
 
@@ -46,7 +46,8 @@ pub(super) fn run(init: &Init, layout: &Layout, output: &Output) -> Result<Exit,
         pools: init.pools.clone(),
         files,
         root_key: Some(layout.root_key.display().to_string()),
-        problems: look_around(layout),
+        kept: Vec::new(),
+        problems: init.pools.iter().filter_map(odd_pool).chain(look_around(layout)).collect(),
         next: format!("{} run", layout.command),
     });
     Ok(Exit::Ok)
@@ -64,7 +65,7 @@ pub(super) fn configure(init: &Init) -> Result<Config, CliError> {
         init.public.iter().map(|text| endpoint(text, init.listen)).collect::<Result<_, _>>()?;
     config.exit = !init.no_exit;
     let mut broker = Broker::new(pools(&init.pools)?);
-    broker.uplink = init.uplink.as_deref().map(interface).transpose()?;
+    broker.uplink = init.uplink.as_deref().map(uplink).transpose()?;
     config.broker = Some(broker);
     Ok(config)
 }
@@ -85,11 +86,48 @@ fn pools(prefixes: &[Prefix]) -> Result<Vec<Pool>, CliError> {
     Ok(prefixes.iter().copied().map(Pool::new).collect())
 }
 
+/// What an operator may not have meant.
+pub(super) fn odd_pool(pool: &Prefix) -> Option<Problem> {
+    let (code, what, hint) = match (pool.len(), pool.network().octets()[0] & 0xfe) {
+        (_, 0xfc) => (
+            "pool_is_ula",
+            "is a unique local prefix: members reach each other by it, but nobody on the Internet does",
+            "ask the provider for a public prefix that is routed to this machine",
+        ),
+        (64.., _) => (
+            "pool_gives_no_subnets",
+            "gives single addresses (/128) only: gateways cannot get a prefix for their LANs of it",
+            "ask the provider for a /56, /48 or larger that is routed to this machine",
+        ),
+        (..=27, _) => (
+            "pool_is_huge",
+            "is larger than what providers get: is the length right?",
+            "if it is not, put these files away and type 'init' again with the prefix that is routed here",
+        ),
+        _ => return None,
+    };
+    Some(Problem {
+        code: code.to_owned(),
+        severity: Severity::Warning,
+        message: format!("the pool {pool} {what}"),
+        hint: Some(hint.to_owned()),
+    })
+}
+
 fn endpoint(text: &str, port: u16) -> Result<Endpoint, CliError> {
     Endpoint::parse(text, port).ok_or_else(|| {
         CliError::new(Trouble::ConfigInvalid, format!("'{text}' is not host[:port]"))
             .hint("such as --public vm.example.net, or --public [2001:db8::1]:6695")
     })
+}
+
+/// An interface that is there: a wrong name would be noticed by clients without Internet only.
+fn uplink(text: &str) -> Result<InterfaceName, CliError> {
+    let name = interface(text)?;
+    if !exists(name.as_str()) {
+        return Err(CliError::new(Trouble::InterfaceMissing, format!("there is no interface {name}")));
+    }
+    Ok(name)
 }
 
 pub(super) fn interface(text: &str) -> Result<InterfaceName, CliError> {

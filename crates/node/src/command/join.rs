@@ -10,14 +10,19 @@ use crate::doctor::CLOCK_FLOOR;
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::identity::Identity;
 use crate::files::{Layout, atomic};
-use crate::schema::{SetupReply, Time};
+use crate::schema::{Problem, SetupReply, Severity, Time};
 use ln6_crypto::{Link, LinkError};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// How long a name server may take.
+const LOOKUP: Duration = Duration::from_secs(3);
 
 pub(super) fn run(join: &Join, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     let link = read_link(&join.link, Time::now())?;
     let old = Config::load_file(&layout.config)?;
     let updated = old.is_some();
+    let kept = old.as_ref().map(|old| kept(old, join, &link)).unwrap_or_default();
     let config = merge(old, join, &link, layout)?;
     layout.create()?;
     let (identity, made) = own_identity(layout)?;
@@ -38,7 +43,8 @@ pub(super) fn run(join: &Join, layout: &Layout, output: &Output) -> Result<Exit,
         pools: Vec::new(),
         files,
         root_key: None,
-        problems: look_around(layout),
+        kept,
+        problems: look_around(layout).into_iter().chain(unknown_names(&link.endpoints)).collect(),
         next: if running { "restart the daemon".into() } else { format!("{} run", layout.command) },
     });
     Ok(Exit::Ok)
@@ -105,6 +111,8 @@ pub(super) fn merge(
     wish.ssid = text(join.ssid.as_deref(), 64, "--ssid")?.or(wish.ssid.take());
     wish.contact = text(join.contact.as_deref(), 128, "--contact")?.or(wish.contact.take());
     wish.secret = link.secret.map(Secret::new).or(wish.secret.take());
+    // What is named now is what there is; one that was there keeps its settings.
+    let mut old_lans = if join.lans.is_empty() { Vec::new() } else { std::mem::take(&mut config.lans) };
     for name in &join.lans {
         let interface = interface(name)?;
         if interface == config.node.interface {
@@ -114,10 +122,63 @@ pub(super) fn merge(
             ));
         }
         if !config.lans.iter().any(|lan| lan.interface == interface) {
-            config.lans.push(Lan { interface, subnet: None, resolvers: Vec::new() });
+            let known = old_lans.iter().position(|lan| lan.interface == interface);
+            let fresh = Lan { interface, subnet: None, resolvers: Vec::new() };
+            config.lans.push(known.map_or(fresh, |at| old_lans.swap_remove(at)));
         }
     }
     Ok(config)
+}
+
+/// What neither the link nor the options said, so that it stays as it was.
+pub(super) fn kept(old: &Config, join: &Join, link: &Link) -> Vec<String> {
+    let mut kept = Vec::new();
+    if join.name.is_none() && link.name.is_none() {
+        kept.push(format!("name {}", old.node.name));
+    }
+    if let Some(size) = old.join.size.filter(|_| join.size.is_none() && link.size.is_none()) {
+        kept.push(format!("size /{size}"));
+    }
+    if let Some(ssid) = old.join.ssid.as_ref().filter(|_| join.ssid.is_none()) {
+        kept.push(format!("ssid {ssid}"));
+    }
+    if let Some(contact) = old.join.contact.as_ref().filter(|_| join.contact.is_none()) {
+        kept.push(format!("contact {contact}"));
+    }
+    if old.node.listen != PORT && join.listen.is_none() {
+        kept.push(format!("port {}", old.node.listen));
+    }
+    if join.lans.is_empty() {
+        kept.extend(old.lans.iter().map(|lan| format!("LAN {}", lan.interface)));
+    }
+    kept
+}
+
+/// A word of warning about a broker none of whose names can be looked up now.
+fn unknown_names(endpoints: &[String]) -> Option<Problem> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let is_known = async |text: &String| {
+        let lookup = tokio::time::timeout(LOOKUP, tokio::net::lookup_host(text.as_str())).await;
+        lookup.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()))
+    };
+    let known = runtime.block_on(async {
+        for text in endpoints {
+            if is_known(text).await {
+                return true;
+            }
+        }
+        endpoints.is_empty()
+    });
+    // A name server that does not answer must not hold up the end of this command.
+    runtime.shutdown_background();
+    (!known).then(|| Problem {
+        code: "broker_name_unknown".to_owned(),
+        severity: Severity::Warning,
+        message: format!("the broker's address {} cannot be looked up from here", endpoints.join(", ")),
+        hint: Some(
+            "check this machine's name server; if the name is wrong, ask for another invitation".to_owned(),
+        ),
+    })
 }
 
 fn chosen_name(join: &Join, link: &Link) -> Result<Option<NodeName>, CliError> {

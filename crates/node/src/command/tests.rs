@@ -1,5 +1,5 @@
 use super::init;
-use super::join::{merge, read_link};
+use super::join::{kept, merge, read_link};
 use super::*;
 use crate::config::{Endpoint, PORT};
 use crate::files::atomic::tests::TestDir;
@@ -36,7 +36,7 @@ fn link() -> Link {
 }
 
 const INIT: &str =
-    "init --name altermundi --pool 2001:db8:4800::/40 --public vm.example.net --uplink eth0 --listen 7000";
+    "init --name altermundi --pool 2001:db8:4800::/40 --public vm.example.net --uplink lo --listen 7000";
 
 #[test]
 fn init_makes_a_broker_that_its_own_root_has_certified() {
@@ -83,6 +83,18 @@ fn init_never_overwrites_and_refuses_what_cannot_be_a_pool() {
 }
 
 #[test]
+fn init_warns_of_pools_that_may_not_be_meant_and_refuses_a_missing_uplink() {
+    let code = |pool: &str| init::odd_pool(&pool.parse().expect("prefix")).map(|problem| problem.code);
+    assert_eq!(code("2001:db8:4800::/40"), None);
+    assert_eq!(code("2001:db8:1:2::/64").as_deref(), Some("pool_gives_no_subnets"));
+    assert_eq!(code("fd12::/48").as_deref(), Some("pool_is_ula"));
+    assert_eq!(code("2001::/16").as_deref(), Some("pool_is_huge"));
+    let dir = TestDir::new();
+    let line = "init --name a --pool 2001:db8::/40 --public 192.0.2.1 --uplink nosuch0";
+    assert_eq!(refused(dir.path(), line), "interface_missing");
+}
+
+#[test]
 fn join_writes_what_the_link_and_the_options_say() {
     let dir = TestDir::new();
     let line = format!("join {} --ssid quintanalibre.org.ar --lan br-lan --contact ana@example.net", link());
@@ -110,6 +122,18 @@ fn joining_again_updates_and_another_network_is_refused() {
     assert_eq!((config.join.size, config.lans.len()), (Some(56), 2));
     assert_eq!(config.join.secret.expect("secret").expose(), &[7; 16]);
     assert_eq!(Identity::load(&layout.identity).expect("identity").secret.public(), key);
+    let other = Link { name: None, ..link() };
+    let Some(Command::Join(again)) =
+        Cli::try_parse_from(["ln6d", "join", "x", "--lan", "eth1"]).expect("usage").command
+    else {
+        panic!("join")
+    };
+    let mut old = Config::load(&layout).expect("valid");
+    old.lans[1].subnet = Some(7);
+    assert_eq!(kept(&old, &again, &other), ["name quintana"]);
+    let merged = merge(Some(old), &again, &other, &layout).expect("merged");
+    assert_eq!(merged.lans.len(), 1, "the list replaces what was there");
+    assert_eq!((merged.lans[0].interface.as_str(), merged.lans[0].subnet), ("eth1", Some(7)));
     let foreign = Link { network: Fingerprint([1; 32]), ..link() };
     assert_eq!(refused(dir.path(), &format!("join {foreign}")), "already_member");
 }
@@ -152,7 +176,9 @@ fn the_nodes_own_interface_and_odd_texts_are_refused() {
 #[test]
 fn without_a_node_or_a_daemon_the_next_step_is_named() {
     let dir = TestDir::new();
-    assert_eq!(refused(dir.path(), "status"), "no_config");
+    for line in ["status", "peers", "invite", "ping vm", "invitations"] {
+        assert_eq!(refused(dir.path(), line), "no_config", "{line}");
+    }
     assert_eq!(refused(dir.path(), "run"), "no_config");
     assert_eq!(refused(dir.path(), "key show"), "no_identity");
     call(dir.path(), INIT).expect("initialised");

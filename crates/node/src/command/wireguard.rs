@@ -1,14 +1,15 @@
 //! `ln6d wireguard-config`: a stock client is registered, and its file printed. The private key never leaves this
 //! process but for the file.
 
+use super::ask::show;
 use super::output::Output;
-use crate::api::{ApiRequest, Leaf};
+use crate::api::{ApiRequest, Leaf, Name};
 use crate::cli::WireguardConfig;
 use crate::client::Client;
 use crate::error::{CliError, Exit};
 use crate::files::Layout;
 use crate::files::identity::random;
-use crate::schema::{Schema as _, WireguardFile, WireguardReply};
+use crate::schema::{ActionReply, Schema as _, WireguardFile, WireguardReply};
 use crate::{qr, wgquick};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +17,10 @@ use ln6_crypto::keys::StaticSecret;
 use zeroize::{Zeroize as _, Zeroizing};
 
 pub(super) fn run(leaf: &WireguardConfig, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
+    if leaf.remove {
+        let request = ApiRequest::WireguardRemove(Name { name: leaf.name.clone(), reason: None });
+        return show::<ActionReply>(&Client::new(layout), &request, output);
+    }
     let (public_key, private) = match leaf.public_key {
         Some(key) => (key, None),
         None => {

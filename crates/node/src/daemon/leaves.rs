@@ -1,16 +1,18 @@
 //! Stock WireGuard clients behind this node: each gets an address of the node's own delegation.
 
 use crate::api::{self, Reply};
+use crate::config::NodeName;
 use crate::daemon::Daemon;
 use crate::error::{ApiError, CliError, Trouble};
 use crate::files::atomic;
-use crate::schema::WireguardReply;
+use crate::schema::{ActionReply, WireguardReply};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ln6_crypto::keys::Psk;
 use ln6_overlay_core::control::{Command, StockPeer};
 use ln6_types::{Instant, Prefix, PublicKey};
 use serde::{Deserialize, Serialize};
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 const MOST: u64 = 4 << 20;
@@ -70,9 +72,49 @@ fn free_part(held: &[Prefix], size: u8, taken: &[Prefix]) -> Option<Prefix> {
     })
 }
 
+/// The client's own address: the first of its prefix, as the router's on a LAN; the one of all zeros belongs to all
+/// routers (RFC 4291, section 2.6.1).
+fn address_in(prefix: Prefix) -> Ipv6Addr {
+    match prefix.len() {
+        128 => prefix.network(),
+        _ => Ipv6Addr::from_bits(prefix.network().to_bits() | 1),
+    }
+}
+
 impl Daemon {
+    /// Forgets a client; its session ends at once.
+    pub(super) fn remove_leaf(&mut self, now: Instant, name: String) -> Result<Reply, ApiError> {
+        let path = self.node.layout.leaves.clone();
+        let mut leaves = load(&path)?;
+        let Some(place) = leaves.iter().position(|leaf| leaf.name == name) else {
+            return Err(CliError::new(
+                Trouble::NotFound,
+                format!("no client called {name} was registered here"),
+            )
+            .hint("'ln6d peers' lists them as 'stock'; one of the configuration is removed there"));
+        };
+        let leaf = leaves.remove(place);
+        store(&path, &leaves)?;
+        if let Err(refusal) = self.control.handle_command(now, Command::DropStock(leaf.key)) {
+            tracing::debug!(%refusal, "it was not connected");
+        }
+        Ok(Reply::of(ActionReply {
+            done: "removed".to_owned(),
+            name: Some(name),
+            prefixes: vec![leaf.prefix],
+            ..ActionReply::default()
+        }))
+    }
+
     /// Gives a client a part of this node's delegation; asked again for the same key, it gives the same.
     pub(super) fn register_leaf(&mut self, now: Instant, asked: api::Leaf) -> Result<Reply, ApiError> {
+        if NodeName::new(&asked.name).is_none() {
+            let near = NodeName::near(&asked.name);
+            return Err(CliError::new(
+                Trouble::NameInvalid,
+                format!("'{}' is not a name; '{near}' would be one", asked.name),
+            ));
+        }
         let path = self.node.layout.leaves.clone();
         let mut leaves = load(&path)?;
         if leaves.iter().any(|leaf| leaf.name == asked.name && leaf.key != asked.public_key) {
@@ -110,7 +152,7 @@ impl Daemon {
         Ok(Reply::of(WireguardReply {
             name: leaf.name,
             prefix: leaf.prefix,
-            address: leaf.prefix.network(),
+            address: address_in(leaf.prefix),
             server_key: self.control.key(),
             endpoints,
             psk: (!leaf.psk.is_empty()).then_some(leaf.psk),
@@ -168,6 +210,13 @@ mod tests {
         let second = free_part(&held, 128, &[first]).expect("room");
         assert_ne!(first, second);
         assert_eq!(free_part(&held, 64, &[]), Some(p("2001:db8:4800:ff::/64")));
+    }
+
+    #[test]
+    fn a_client_with_a_network_has_its_first_address() {
+        let address = |prefix| address_in(p(prefix)).to_string();
+        assert_eq!(address("2001:db8:4800:fc::/62"), "2001:db8:4800:fc::1");
+        assert_eq!(address("2001:db8:4800:ff::7/128"), "2001:db8:4800:ff::7");
     }
 
     #[test]

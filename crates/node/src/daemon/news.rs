@@ -22,6 +22,7 @@ pub(crate) struct News {
     host: Vec<Problem>,
     around: Vec<Problem>,
     own: BTreeMap<&'static str, Problem>,
+    outlook: Vec<Problem>,
 }
 
 /// What an event says.
@@ -41,6 +42,7 @@ impl News {
             host: Vec::new(),
             around: Vec::new(),
             own: BTreeMap::new(),
+            outlook: Vec::new(),
         }
     }
 
@@ -52,9 +54,12 @@ impl News {
             .chain(&self.host)
             .chain(&self.around)
             .chain(self.own.values())
+            .chain(&self.outlook)
             .cloned()
             .collect();
-        all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.code.cmp(&b.code)));
+        all.sort_by(|a, b| {
+            (b.severity.cmp(&a.severity)).then_with(|| (&a.code, &a.message).cmp(&(&b.code, &b.message)))
+        });
         all.dedup_by(|a, b| a.code == b.code && a.message == b.message);
         all
     }
@@ -83,6 +88,33 @@ impl News {
         if parts.config.lans.iter().all(|lan| present(lan.interface.as_str())) {
             self.start.retain(|problem| problem.code != "interface_missing");
         }
+    }
+
+    /// How the node stands towards its network now. What comes and goes without a notice of control is an event.
+    pub(crate) fn set_outlook(&mut self, found: Vec<Problem>, wall: UnixTime) {
+        const TOLD: [(&str, &str, &str); 3] = [
+            ("broker_unreachable", "broker_reachable", "the broker answers again"),
+            ("broker_name_unknown", "broker_reachable", "the broker answers"),
+            ("no_exit", "exit_reachable", "an exit can be reached again"),
+        ];
+        for (code, over, words) in TOLD {
+            let was = self.outlook.iter().any(|problem| problem.code == code);
+            match found.iter().find(|problem| problem.code == code) {
+                Some(problem) if !was => {
+                    let hint = problem.hint.as_deref().unwrap_or_default();
+                    tracing::warn!(code, hint, "{}", problem.message);
+                    let message = problem.message.clone();
+                    self.push(wall, Line { code, severity: problem.severity, peer: None, message });
+                }
+                None if was => {
+                    tracing::info!(code = over, "{words}");
+                    let message = words.to_owned();
+                    self.push(wall, Line { code: over, severity: Severity::Note, peer: None, message });
+                }
+                _ => {}
+            }
+        }
+        self.outlook = found;
     }
 
     pub(crate) fn add_error(&mut self, code: &'static str, error: &CliError) {
@@ -173,7 +205,11 @@ fn line_of(notice: &Notice, name: impl Fn(&PublicKey) -> String) -> Option<Line>
             "waiting",
             Severity::Note,
             None,
-            format!("waiting for an administrator, place {place} in the queue"),
+            match place {
+                0..=1 => "waiting for an administrator".to_owned(),
+                2 => "waiting for an administrator; 1 node waits longer".to_owned(),
+                more => format!("waiting for an administrator; {} nodes wait longer", more - 1),
+            },
         ),
         Notice::Refused { code, text } => {
             line("refused", Severity::Error, None, format!("the broker refuses: {text} ({code})"))
@@ -201,5 +237,30 @@ fn line_of(notice: &Notice, name: impl Fn(&PublicKey) -> String) -> Option<Line>
             "this node is no exit any more: no IPv6 uplink".to_owned(),
         ),
         Notice::Pong { .. } | Notice::Neighbour { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WALL: UnixTime = UnixTime::from_secs(1_790_000_000);
+
+    fn trouble(code: &str, severity: Severity) -> Problem {
+        Problem { code: code.into(), severity, message: code.replace('_', " "), hint: None }
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_told_once_each() {
+        let mut news = News::new(Vec::new());
+        let gone = vec![trouble("broker_unreachable", Severity::Warning), trouble("waiting", Severity::Note)];
+        news.set_outlook(gone.clone(), WALL);
+        news.set_outlook(gone, WALL);
+        assert_eq!(news.problems().len(), 2);
+        news.set_outlook(Vec::new(), WALL);
+        let (events, last) = news.events(0);
+        let codes: Vec<_> = events.iter().map(|event| event.code.as_str()).collect();
+        assert_eq!((codes, last), (vec!["broker_unreachable", "broker_reachable"], 2));
+        assert_eq!(news.problems(), []);
     }
 }

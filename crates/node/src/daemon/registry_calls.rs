@@ -1,16 +1,17 @@
 //! Requests of the command line that the registry answers.
 
-use crate::api::{ApiRequest, Approve, Deny, Invite, Name, Replace, Reply};
+use crate::api::{ApiRequest, Approve, Deny, Invite, Name, Replace, Reply, Withdraw};
 use crate::daemon::broker::Broker;
 use crate::error::{ApiError, CliError, Trouble};
 use crate::schema::{
-    ActionReply, BrokerSummary, InviteReply, PoolRow, PrefixList, PrefixRow, RequestList, RequestRow, Time,
+    ActionReply, BrokerSummary, InvitationList, InvitationRow, InviteReply, PoolRow, PrefixList, PrefixRow,
+    RequestList, RequestRow, Time,
 };
 use ln6_broker::{Asked, Done, List, Listed, Refused};
 use ln6_crypto::Link;
 use ln6_registry::{
-    Actor, Command, DelegationState, HolderState, HolderView, KeyState, NewInvitation, PoolView, Purpose,
-    Replacement, RequestId, Target, What,
+    Actor, Command, DelegationState, HolderState, HolderView, InvitationId, InvitationView, KeyState,
+    NewInvitation, PoolView, Purpose, Replacement, RequestId, Target, What,
 };
 use ln6_types::{Fingerprint, Prefix, PublicKey, UnixTime};
 use std::time::Duration;
@@ -61,6 +62,8 @@ fn send(answer: Answer, result: Result<Reply, ApiError>) {
 pub(crate) fn ask(broker: &Broker, link: LinkParts, wall: UnixTime, request: ApiRequest, answer: Answer) {
     match request {
         ApiRequest::Requests => requests(broker, wall, answer),
+        ApiRequest::Invitations => invitations(broker, wall, answer),
+        ApiRequest::Withdraw(body) => withdraw(broker, wall, &body, answer),
         ApiRequest::Invite(invite) => self::invite(broker, link, wall, invite, answer),
         ApiRequest::Approve(body) => approve(broker, wall, body, answer),
         ApiRequest::Deny(body) => deny(broker, wall, body, answer),
@@ -104,6 +107,42 @@ fn requests(broker: &Broker, wall: UnixTime, answer: Answer) {
     broker.desk().list(wall, List::Requests, Box::new(reply));
 }
 
+fn invitations(broker: &Broker, wall: UnixTime, answer: Answer) {
+    let reply = move |listed: Result<Listed, Refused>| {
+        let result = match listed {
+            Ok(Listed::Invitations(list)) => {
+                Ok(Reply::of(InvitationList { invitations: list.into_iter().map(invitation_row).collect() }))
+            }
+            Ok(_) => Err(CliError::new(Trouble::Internal, "the registry gave another list")),
+            Err(why) => Err(refused(why)),
+        };
+        send(answer, result);
+    };
+    broker.desk().list(wall, List::Invitations, Box::new(reply));
+}
+
+fn invitation_row(view: InvitationView) -> InvitationRow {
+    InvitationRow {
+        id: view.id.to_string(),
+        state: view.state.to_owned(),
+        name: view.name,
+        size: view.size,
+        replaces: matches!(view.purpose, Purpose::Replace(_)),
+        expires: Time(view.expires),
+        used_by: view.used_by,
+    }
+}
+
+fn withdraw(broker: &Broker, wall: UnixTime, body: &Withdraw, answer: Answer) {
+    let Ok(number) = body.invitation.parse() else {
+        let unknown =
+            CliError::new(Trouble::NotFound, format!("'{}' is no number of an invitation", body.invitation));
+        return send(answer, Err(unknown.hint("'ln6d invitations' lists them")));
+    };
+    let command = Command::Withdraw { invitation: InvitationId(number) };
+    act(broker, wall, "withdrawn", format!("invitation {number}"), command, answer);
+}
+
 fn request_row(asked: Asked) -> RequestRow {
     let request = asked.view.request;
     RequestRow {
@@ -124,7 +163,8 @@ fn invite(broker: &Broker, link: LinkParts, wall: UnixTime, invite: Invite, answ
     let (name, size) = (invite.name, invite.size);
     if invite.open {
         let made = link.link(None, name.clone(), size, expires);
-        let reply = made.map(|link| Reply::of(InviteReply { link, expires: Time(expires), name, size }));
+        let reply =
+            made.map(|link| Reply::of(InviteReply { link, expires: Time(expires), name, size, open: true }));
         return send(answer, reply);
     }
     let command =
@@ -133,7 +173,7 @@ fn invite(broker: &Broker, link: LinkParts, wall: UnixTime, invite: Invite, answ
         let result = done.map_err(refused).and_then(|done| {
             let secret = done.invitation.map(|(_, secret)| secret.0);
             let link = link.link(secret, name.clone(), size, expires)?;
-            Ok(Reply::of(InviteReply { link, expires: Time(expires), name, size }))
+            Ok(Reply::of(InviteReply { link, expires: Time(expires), name, size, open: false }))
         });
         send(answer, result);
     };
@@ -244,7 +284,7 @@ fn replace(broker: &Broker, link: LinkParts, wall: UnixTime, body: Replace, answ
             let made = secret.map(|secret| link.link(Some(secret), None, None, expires)).transpose()?;
             let until = made.is_some().then_some(Time(expires));
             Ok(Reply::of(ActionReply {
-                done: "replaced".to_owned(),
+                done: if made.is_some() { "replacement_invited" } else { "replaced" }.to_owned(),
                 name: Some(name),
                 prefixes: prefixes_in(&done),
                 link: made,

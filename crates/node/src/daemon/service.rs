@@ -3,7 +3,7 @@
 use crate::api::{ApiRequest, Ask, Reply};
 use crate::daemon::setup::Call;
 use crate::daemon::{Daemon, Waiting};
-use crate::error::{ApiError, CliError, Trouble};
+use crate::error::{ApiError, CliError, Trouble, stable_code};
 use crate::from_view;
 use crate::metrics::{self, Measured};
 use crate::schema::{
@@ -17,7 +17,7 @@ use ln6_overlay_core::control::view::{PeerView, View};
 use ln6_overlay_core::forwarder::drop::DropReason;
 use ln6_overlay_core::forwarder::mail::PeerKind;
 use ln6_overlay_core::forwarder::stats::Figure;
-use ln6_types::{Instant, PublicKey};
+use ln6_types::{Instant, Prefix, PublicKey};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
@@ -27,13 +27,18 @@ impl Daemon {
     /// Answers a request, now or when the registry has.
     pub(super) fn handle_call(&mut self, now: Instant, call: Call) {
         let Call { request, answer } = call;
+        if matches!(request, ApiRequest::Status | ApiRequest::Metrics | ApiRequest::Doctor) {
+            self.look_out(now);
+        }
         match request {
             ApiRequest::Ping(ask) => self.ping(now, &ask, answer),
             ApiRequest::Status => self.status(now, answer),
             ApiRequest::Metrics => self.metrics(now, answer),
             ApiRequest::Prefixes => self.prefixes(now, answer),
             ApiRequest::Requests
+            | ApiRequest::Invitations
             | ApiRequest::Invite(_)
+            | ApiRequest::Withdraw(_)
             | ApiRequest::Approve(_)
             | ApiRequest::Deny(_)
             | ApiRequest::Revoke(_)
@@ -73,6 +78,7 @@ impl Daemon {
                 Reply::of(ActionReply { done: "left".to_owned(), prefixes, ..ActionReply::default() })
             }
             ApiRequest::Wireguard(leaf) => self.register_leaf(now, leaf)?,
+            ApiRequest::WireguardRemove(named) => self.remove_leaf(now, named.name)?,
             ApiRequest::Reload => Reply::of(ReloadReply { changes: self.reload()? }),
             _ => return Err(CliError::new(Trouble::BadRequest, "this request cannot be answered here")),
         })
@@ -80,11 +86,9 @@ impl Daemon {
 
     fn ping(&mut self, now: Instant, ask: &Ask, answer: Answer) {
         let view = self.control.view(now);
-        let Some(peer) = find_peer(&view, &ask.to) else {
-            let unknown =
-                CliError::new(Trouble::NotFound, format!("'{}' is no node that is known here", ask.to));
-            drop(answer.send(Err(unknown.hint("'ln6d peers' lists those that are"))));
-            return;
+        let peer = match find_peer(&view, &ask.to) {
+            Ok(peer) => peer,
+            Err(error) => return drop(answer.send(Err(error))),
         };
         let token = self.control.draw_token();
         let (reply, replied) = oneshot::channel();
@@ -181,10 +185,12 @@ impl Daemon {
 
     /// Refused items and messages, and refused routes by reason.
     fn refusals(&self, view: &View) -> Vec<Count> {
-        let mut counts: BTreeMap<String, u64> =
-            view.refusals.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for (reason, count) in &view.refusals {
+            *counts.entry(in_snake_case(reason)).or_default() += count;
+        }
         for route in view.routes.iter().filter(|route| !route.refused.is_empty()) {
-            *counts.entry(format!("route-{}", route.refused)).or_default() += 1;
+            *counts.entry(in_snake_case(&format!("route_{}", route.refused))).or_default() += 1;
         }
         counts.into_iter().map(|(reason, count)| Count { reason, count }).collect()
     }
@@ -306,6 +312,11 @@ impl Daemon {
     }
 }
 
+/// Reasons are in snake case for whoever asks, whatever the crates they come from say.
+fn in_snake_case(reason: &str) -> String {
+    stable_code(reason.to_owned().into()).into_owned()
+}
+
 fn state_word(status: &str) -> &str {
     match status {
         "live" | "in_grace" => "active",
@@ -317,17 +328,74 @@ fn name_of(peer: &PeerView) -> String {
     if peer.name.is_empty() { peer.key.to_string() } else { peer.name.clone() }
 }
 
-/// A peer by name, key, address in the network, or an address or prefix that it holds.
-fn find_peer<'v>(view: &'v View, to: &str) -> Option<&'v PeerView> {
+/// A node by name, key, address in the network, or an address or prefix that it holds: the longest prefix says whose
+/// an address is.
+fn find_peer<'v>(view: &'v View, to: &str) -> Result<&'v PeerView, CliError> {
+    let me = &view.me;
+    let known = || {
+        CliError::new(Trouble::NotFound, format!("'{to}' is no node that is known here"))
+            .hint("'ln6d peers' lists those that are")
+    };
+    let itself = |held: String| {
+        CliError::new(Trouble::BadRequest, format!("{held} this node itself"))
+            .hint("name another node: 'ln6d peers' lists them")
+    };
     if let Ok(key) = to.parse::<PublicKey>() {
-        return view.peers.iter().find(|peer| peer.key == key);
+        if key == me.key {
+            return Err(itself(format!("{to} is")));
+        }
+        return answers(view.peers.iter().find(|peer| peer.key == key).ok_or_else(known)?);
     }
-    let address = to.split('/').next().and_then(|text| text.parse::<std::net::Ipv6Addr>().ok());
-    let Some(address) = address else { return view.peers.iter().find(|peer| peer.name == to) };
-    let ula = ln6_types::NetworkUla::of(&view.me.network);
-    let own = view.peers.iter().find(|peer| ula.node_address(&peer.router) == address);
-    let holds = |peer: &&PeerView| peer.prefixes.iter().any(|prefix| prefix.contains(address));
-    own.or_else(|| view.peers.iter().find(holds))
+    let Some(target) = target(to) else {
+        if to == me.name {
+            return Err(itself(format!("'{to}' is")));
+        }
+        let named = view.peers.iter().filter(|peer| peer.name == to);
+        return answers(named.min_by_key(|peer| peer.kind != PeerKind::Node).ok_or_else(known)?);
+    };
+    let ula = ln6_types::NetworkUla::of(&me.network);
+    let at = |address| target == Prefix::host(address);
+    if at(me.address) {
+        return Err(itself(format!("{to} is")));
+    }
+    if let Some(peer) = view.peers.iter().find(|peer| at(ula.node_address(&peer.router))) {
+        return answers(peer);
+    }
+    let length = |prefixes: &[Prefix]| {
+        prefixes.iter().filter(|prefix| prefix.covers(target)).map(|prefix| prefix.len()).max()
+    };
+    let holder = view.peers.iter().filter_map(|peer| Some((length(&peer.prefixes)?, peer)));
+    let holder = holder.max_by_key(|(length, peer)| (*length, peer.connected));
+    match (holder, length(&me.prefixes)) {
+        (Some((theirs, peer)), ours) if ours.is_none_or(|ours| ours < theirs) => answers(peer),
+        (_, Some(_)) => Err(itself(format!("{to} is held by"))),
+        _ => Err(CliError::new(Trouble::NotFound, format!("nobody holds {to}"))
+            .hint("'ln6d prefixes' lists who holds what")),
+    }
+}
+
+/// An address or a prefix.
+fn target(text: &str) -> Option<Prefix> {
+    let address = |text: &str| text.parse::<std::net::Ipv6Addr>().ok();
+    match text.split_once('/') {
+        None => address(text).map(Prefix::host),
+        Some((network, length)) => {
+            let length = length.parse().ok().filter(|length| *length <= 128)?;
+            address(network).map(|network| Prefix::new(network, length))
+        }
+    }
+}
+
+/// Whether it can answer at all.
+fn answers(peer: &PeerView) -> Result<&PeerView, CliError> {
+    if peer.kind != PeerKind::Stock {
+        return Ok(peer);
+    }
+    let message = format!("{} is a stock WireGuard client, and those cannot answer this", name_of(peer));
+    let address = peer.prefixes.first().map_or("ADDRESS".to_owned(), |prefix| prefix.network().to_string());
+    Err(CliError::new(Trouble::BadRequest, message).hint(format!(
+        "ping its address as any host's: 'ping {address}'; 'ln6d peers' says when it was heard"
+    )))
 }
 
 fn summary(view: &View) -> PeerSummary {
@@ -338,9 +406,54 @@ fn summary(view: &View) -> PeerSummary {
         connected: count(&|peer| peer.connected),
         direct: count(&|peer| peer.connected && direct(peer)),
         relayed: count(&|peer| peer.connected && !direct(peer)),
+        silent: count(&from_view::is_silent),
         neighbours: count(&|peer| peer.neighbour),
         stock: count(&|peer| peer.kind == PeerKind::Stock),
         rx_bytes: view.peers.iter().map(|peer| peer.traffic.rx_bytes).sum(),
         tx_bytes: view.peers.iter().map(|peer| peer.traffic.tx_bytes).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::from_view::tests::{peer, view};
+
+    fn held(name: &str, key: u8, kind: PeerKind, prefix: &str) -> PeerView {
+        PeerView {
+            key: PublicKey([key; 32]),
+            router: ln6_types::RouterId([key; 8]),
+            kind,
+            prefixes: vec![prefix.parse().expect("prefix")],
+            ..peer(name, true, None)
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_says_whose_an_address_is() {
+        let mut picture = view(
+            vec![
+                held("vm", 1, PeerKind::Node, "2001:db8:4800::/40"),
+                held("quintana", 2, PeerKind::Node, "2001:db8:4812::/56"),
+                held("phone", 3, PeerKind::Stock, "2001:db8:4813:ff::7/128"),
+            ],
+            Vec::new(),
+        );
+        picture.me.prefixes = vec!["2001:db8:4813::/48".parse().expect("prefix")];
+        let found = |to: &str| {
+            let found = find_peer(&picture, to);
+            found.map(|peer| peer.name.clone()).map_err(|error| (error.code.into_owned(), error.message))
+        };
+        assert_eq!(found("2001:db8:4812::1"), Ok("quintana".into()));
+        assert_eq!(found("2001:db8:4812::/64"), Ok("quintana".into()));
+        assert_eq!(found("2001:db8:48ff::1"), Ok("vm".into()));
+        assert_eq!(found("quintana"), Ok("quintana".into()));
+        let error = |to: &str| found(to).expect_err("refused");
+        assert_eq!(error("2001:db9::1"), ("not_found".into(), "nobody holds 2001:db9::1".into()));
+        assert_eq!(error("nobody").0, "not_found");
+        assert_eq!(error("2001:db8:4813::1").1, "2001:db8:4813::1 is held by this node itself");
+        assert_eq!(error("me").1, "'me' is this node itself");
+        assert!(error("phone").1.contains("stock"));
+        assert!(error("2001:db8:4813:ff::7").1.contains("phone is a stock WireGuard client"));
     }
 }

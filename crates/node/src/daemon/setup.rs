@@ -4,7 +4,7 @@ use crate::api::{self, Access, ApiRequest, Reply, Service};
 use crate::config::{self, Change, Config};
 use crate::daemon::host_task::{HostNews, HostTask};
 use crate::daemon::store::from_stored;
-use crate::error::{ApiError, CliError, Trouble};
+use crate::error::{ApiError, CliError, Trouble, stable_code};
 #[cfg(feature = "broker")]
 use crate::files::certificate;
 use crate::files::{Layout, Lock, identity::Identity, state};
@@ -92,6 +92,8 @@ pub(crate) struct Node {
     #[cfg(feature = "broker")]
     pub(crate) broker: Option<super::broker::Broker>,
     pub(crate) findings: Vec<Problem>,
+    /// Names of brokers that could not be looked up.
+    pub(crate) unknown_names: Vec<String>,
 }
 
 /// Opens everything.
@@ -130,8 +132,10 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     if let Some(own) = &broker_parts {
         saved.items.insert(0, own_certificate(own));
     }
+    let (asked, unknown_names) = control_config(&layout, &config, &network, identity, workers).await?;
+    findings.extend(public_unknown(&config, &asked.public));
     let control = Control::new(
-        control_config(&layout, &config, &network, identity, workers).await?,
+        asked,
         saved,
         Box::new(|out: &mut [u8]| {
             if let Err(error) = ln6_host::entropy::fill(out) {
@@ -187,6 +191,7 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
         #[cfg(feature = "broker")]
         broker,
         findings,
+        unknown_names,
     })
 }
 
@@ -243,8 +248,8 @@ fn check_host(config: &Config, tun: &InterfaceName, around: &Surroundings) -> Ve
             findings.push(Finding {
                 code: "interface_missing",
                 severity: ln6_host::finding::Severity::Error,
-                message: format!("there is no interface {}, which should get a /64", lan.interface),
-                hint: "'ip link' lists the interfaces there are; it is used as soon as it appears".to_owned(),
+                message: format!("the LAN interface {} does not exist", lan.interface),
+                hint: "look with `ip link`; it gets its prefix as soon as it is there and up".to_owned(),
             });
         }
     }
@@ -254,7 +259,7 @@ fn check_host(config: &Config, tun: &InterfaceName, around: &Surroundings) -> Ve
 /// A finding as the API shows it.
 pub(crate) fn problem(finding: &Finding) -> Problem {
     Problem {
-        code: finding.code.to_owned(),
+        code: stable_code(finding.code.into()).into_owned(),
         severity: match finding.severity {
             ln6_host::finding::Severity::Note => Severity::Note,
             ln6_host::finding::Severity::Warning => Severity::Warning,
@@ -331,11 +336,16 @@ async fn control_config(
     network: &config::Network,
     identity: Identity,
     workers: u8,
-) -> Result<control::Config, CliError> {
+) -> Result<(control::Config, Vec<String>), CliError> {
     let own = identity.secret.public();
     let mut brokers = Vec::new();
+    let mut unknown_names = Vec::new();
     for broker in network.brokers.iter().filter(|broker| broker.key != own) {
-        brokers.push(Bootstrap { key: broker.key, endpoints: resolve(&broker.endpoints).await });
+        let endpoints = resolve(&broker.endpoints).await;
+        if endpoints.is_empty() {
+            unknown_names.extend(broker.endpoints.iter().map(|endpoint| endpoint.host().to_owned()));
+        }
+        brokers.push(Bootstrap { key: broker.key, endpoints });
     }
     let mut stock = Vec::new();
     for peer in &config.wireguard {
@@ -349,7 +359,7 @@ async fn control_config(
         secret: config.join.secret.as_ref().map(|secret| *secret.expose()),
         contact: config.join.contact.clone(),
     });
-    Ok(control::Config {
+    let asked = control::Config {
         secret: identity.secret,
         signing: identity.signing,
         network: network.fingerprint,
@@ -368,6 +378,21 @@ async fn control_config(
         mtu: config.node.mtu,
         seed: ln6_host::entropy::seed()
             .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
+    };
+    Ok((asked, unknown_names))
+}
+
+/// A node that says where it can be reached, of which nothing could be looked up.
+fn public_unknown(config: &Config, found: &[SocketAddr]) -> Option<Problem> {
+    let hosts: Vec<&str> = config.node.public.iter().map(config::Endpoint::host).collect();
+    (!hosts.is_empty() && found.is_empty()).then(|| Problem {
+        code: "public_name_unknown".to_owned(),
+        severity: Severity::Warning,
+        message: format!("this node's public name {} cannot be looked up", hosts.join(", ")),
+        hint: Some(
+            "others look for it there: correct public = … under [node] or the name server, then restart ln6d"
+                .to_owned(),
+        ),
     })
 }
 
@@ -437,7 +462,7 @@ fn to_opening(opening: &config::Opening) -> host_plan::Opening {
     }
 }
 
-/// The addresses behind endpoints; a name that cannot be looked up in time is left out and tried again later.
+/// The addresses behind endpoints; a name that cannot be looked up in time is left out.
 pub(crate) async fn resolve(endpoints: &[config::Endpoint]) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for endpoint in endpoints {

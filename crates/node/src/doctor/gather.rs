@@ -20,7 +20,8 @@ const NET_ADMIN: u64 = 1 << 12;
 pub fn gather(layout: &Layout) -> Facts {
     let config = Config::load_file(&layout.config);
     let read = config.as_ref().ok().and_then(Option::as_ref);
-    let default = default_route();
+    let own = read.map_or("ln6", |config| config.node.interface.as_str());
+    let default = default_route(own);
     let lans = read.map(|config| config.lans.as_slice()).unwrap_or_default();
     Facts {
         command: layout.command.clone(),
@@ -34,7 +35,7 @@ pub fn gather(layout: &Layout) -> Facts {
         forwarding: sysctl("all/forwarding").map(|value| value != 0),
         subtrees: kernel_option("CONFIG_IPV6_SUBTREES"),
         port: port(read.map_or(PORT, |config| config.node.listen)),
-        interface_exists: exists(read.map_or("ln6", |config| config.node.interface.as_str())),
+        interface_exists: exists(own),
         missing_lans: lans.iter().map(|lan| lan.interface.to_string()).filter(|name| !exists(name)).collect(),
         uplink_mtu: default.as_deref().and_then(mtu),
         uplink: default.map(|name| (name.clone(), listens_to_routers(&name))),
@@ -71,8 +72,11 @@ fn sysctl(name: &str) -> Option<i64> {
     fs::read_to_string(Path::new("/proc/sys/net/ipv6/conf").join(name)).ok()?.trim().parse().ok()
 }
 
-fn exists(interface: &str) -> bool {
-    Path::new("/sys/class/net").join(interface).exists()
+/// Whether there is such an interface in the network namespace of this process, which `/sys` may not show.
+pub(crate) fn exists(interface: &str) -> bool {
+    fs::read_to_string("/proc/net/dev").is_ok_and(|table| {
+        table.lines().filter_map(|line| line.split_once(':')).any(|(name, _)| name.trim() == interface)
+    })
 }
 
 fn mtu(interface: &str) -> Option<u32> {
@@ -90,14 +94,24 @@ fn listens_to_routers(interface: &str) -> bool {
     !by_advertisement || sysctl(&format!("{interface}/accept_ra")) == Some(2)
 }
 
-/// The interface of the IPv6 default route, else of the IPv4 one.
-fn default_route() -> Option<String> {
+/// The interface of the IPv6 default route, else of the IPv4 one; the node's own device is no uplink.
+fn default_route(own: &str) -> Option<String> {
     let six = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
-    let six = six.lines().filter_map(Route::read).find(|route| route.is_default() && route.interface != "lo");
-    six.map(|route| route.interface.to_owned()).or_else(|| {
-        let four = fs::read_to_string("/proc/net/route").ok()?;
-        let default = |line: &&str| line.split_whitespace().nth(1) == Some("00000000");
-        four.lines().find(default)?.split_whitespace().next().map(str::to_owned)
+    let four = fs::read_to_string("/proc/net/route").unwrap_or_default();
+    default_among(&six, &four, own).map(str::to_owned)
+}
+
+fn default_among<'a>(six: &'a str, four: &'a str, own: &str) -> Option<&'a str> {
+    let leads_out =
+        |route: &Route<'_>| route.is_default() && route.interface != "lo" && route.interface != own;
+    let by_six = six.lines().filter_map(Route::read).find(leads_out).map(|route| route.interface);
+    by_six.or_else(|| {
+        let default = four.lines().find_map(|line| {
+            let mut fields = line.split_whitespace();
+            let interface = fields.next().filter(|name| *name != own)?;
+            (fields.next() == Some("00000000")).then_some(interface)
+        });
+        default
     })
 }
 
@@ -167,6 +181,22 @@ mod tests {
         assert!(route.is_default() && route.learnt);
         assert_eq!(route.interface, "eth0");
         assert_eq!(Route::read("not a route"), None);
+    }
+
+    #[test]
+    fn the_nodes_own_default_route_is_no_uplink() {
+        let route = |interface: &str| {
+            format!(
+                "{0} 00 20010db848000000{1} 30 {0} 00000400 00000001 00000000 00000001 {interface}\n",
+                "0".repeat(32),
+                "0".repeat(16)
+            )
+        };
+        let (own, uplink) = (route("ln6"), route("eth0"));
+        let four = "Iface Destination Gateway\nln6 00000000 0\nwan 00000000 0100000A\n";
+        assert_eq!(default_among(&format!("{own}{uplink}"), "", "ln6"), Some("eth0"));
+        assert_eq!(default_among(&own, four, "ln6"), Some("wan"));
+        assert_eq!(default_among(&own, "", "ln6"), None);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::table::{Cell, Table, Tone};
 use super::units::{ago, bytes, day, in_span, round_trip, second};
 use super::{Render, Style};
 use crate::schema::{
-    CertList, EventList, PathKind, PeerList, PeerRow, PrefixList, RequestList, RouteList, RouteRow,
-    SessionList, Severity, Time,
+    CertList, EventList, InvitationList, PathKind, PeerList, PeerRow, PrefixList, RequestList, RouteList,
+    RouteRow, SessionList, Severity, Time,
 };
 use ln6_types::{Prefix, PublicKey};
 use std::net::SocketAddr;
@@ -69,6 +69,7 @@ impl Render for PeerList {
 
 fn state(peer: &PeerRow) -> Cell {
     match (peer.connected, peer.path) {
+        (true, _) if peer.silent => Cell::toned("silent", Tone::Bad),
         (true, Some(PathKind::Relayed)) => Cell::toned("relayed", Tone::Warn),
         (true, _) => Cell::toned("direct", Tone::Good),
         (false, _) => Cell::toned("idle", Tone::Dim),
@@ -186,6 +187,29 @@ impl Render for RequestList {
         let next = style
             .paint
             .dim("Compare the key with 'ln6d key show' there; then 'ln6d approve ID' or 'ln6d deny ID'.");
+        format!("{}\n{next}\n", table.render(style.paint))
+    }
+}
+
+impl Render for InvitationList {
+    fn render(&self, style: Style) -> String {
+        if self.invitations.is_empty() {
+            return empty("No invitation was made yet. 'ln6d invite' makes one.");
+        }
+        let mut table = Table::new(&[">ID", "STATE", "NAME", "SIZE", "FOR", "EXPIRES", "USED BY"]);
+        for row in &self.invitations {
+            let tone = if row.state == "open" { Tone::Good } else { Tone::Dim };
+            table.row(vec![
+                row.id.clone().into(),
+                Cell::toned(row.state.clone(), tone),
+                Cell::or_dash(row.name.clone()),
+                Cell::or_dash(row.size.map(|size| format!("/{size}"))),
+                if row.replaces { "the place of another".into() } else { "a new node".into() },
+                format!("{} ({})", day(row.expires), in_span(row.expires, style.now)).into(),
+                Cell::or_dash(row.used_by.as_ref().map(short)),
+            ]);
+        }
+        let next = style.paint.dim("An open one is withdrawn with 'ln6d invitations cancel ID'.");
         format!("{}\n{next}\n", table.render(style.paint))
     }
 }

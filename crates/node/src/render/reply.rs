@@ -10,6 +10,17 @@ use std::fmt::Write as _;
 
 impl Render for InviteReply {
     fn render(&self, style: Style) -> String {
+        if self.open {
+            return format!(
+                "{}\n\n{}\n",
+                style.paint.bold(&self.link),
+                style.paint.dim(&format!(
+                    "Any number may use it, until {} ({}); each waits for your 'ln6d approve'. There: ln6d join LINK",
+                    day(self.expires),
+                    in_span(self.expires, style.now)
+                ))
+            );
+        }
         let who = self.name.as_deref().map_or_else(String::new, |name| format!(" as {name}"));
         let size = self.size.map_or_else(String::new, |size| format!(", a /{size}"));
         format!(
@@ -24,8 +35,21 @@ impl Render for InviteReply {
     }
 }
 
+/// What `replace` has done when it made a link.
+const INVITED: &str = "replacement_invited";
+
 impl Render for ActionReply {
     fn render(&self, style: Style) -> String {
+        if let (Some(link), Some(name)) = (&self.link, self.name.as_deref().filter(|_| self.done == INVITED))
+        {
+            let until = self.until.map_or_else(String::new, |until| format!(", until {}", day(until)));
+            return format!(
+                "A new node can take the place of {} with this link{until}; until it does, nothing changes.\n\n{}\n\n\
+                 There: ln6d join LINK\n",
+                style.paint.bold(name),
+                style.paint.bold(link)
+            );
+        }
         let mut out = style.paint.good(&capital(&self.done));
         if let Some(name) = &self.name {
             let _ = write!(out, " {}", style.paint.bold(name));
@@ -35,10 +59,6 @@ impl Render for ActionReply {
             let _ = write!(out, ": {}", all.join(", "));
         }
         out.push('\n');
-        if let Some(link) = &self.link {
-            let until = self.until.map_or_else(String::new, |until| format!(", until {}", day(until)));
-            let _ = writeln!(out, "\n{}\n\nFor the new node{until}: ln6d join LINK", style.paint.bold(link));
-        }
         out
     }
 }
@@ -93,7 +113,11 @@ impl Render for DoctorReport {
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         let words = match (errors, warnings) {
-            (0, 0) => style.paint.good("All is well."),
+            (0, 0) if self.findings.is_empty() => style.paint.good("All is well."),
+            (0, 0) => {
+                let things = if self.findings.len() == 1 { "thing" } else { "things" };
+                style.paint.good(&format!("Nothing is broken; {} {things} to know.", self.findings.len()))
+            }
             (0, warnings) => style.paint.warn(&format!("{warnings} to look after, nothing broken.")),
             (errors, 0) => style.paint.bad(&format!("{errors} broken.")),
             (errors, warnings) => style.paint.bad(&format!("{errors} broken, {warnings} to look after.")),
@@ -122,6 +146,9 @@ impl Render for SetupReply {
         self.address.iter().for_each(|address| line("Address", address.to_string()));
         self.key.iter().for_each(|key| line("Key", key.to_string()));
         self.files.iter().for_each(|file| line("Wrote", file.clone()));
+        if !self.kept.is_empty() {
+            line("Kept", self.kept.join(", "));
+        }
         if let Some(root) = &self.root_key {
             let _ = write!(
                 out,

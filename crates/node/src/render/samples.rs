@@ -87,6 +87,7 @@ pub(crate) fn peers() -> PeerList {
         roles: vec!["broker".into(), "exit".into()],
         prefixes: vec![p("2001:db8:4800::/40")],
         connected: true,
+        silent: false,
         path: Some(PathKind::Direct),
         endpoint: Some("203.0.113.5:6695".parse().expect("address")),
         through: None,

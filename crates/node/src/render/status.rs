@@ -3,14 +3,12 @@
 use super::table::{Tone, toned};
 use super::units::{age, bytes, day, in_span};
 use super::{Paint, Render, Style};
-use crate::error::Trouble;
 use crate::schema::{BrokerSummary, ExitInfo, PeerSummary, Problem, Severity, StandingInfo, StatusReport};
 use std::fmt::Write as _;
 
 impl Render for StatusReport {
     fn render(&self, style: Style) -> String {
         let mut out = self.head(style);
-        problems(&mut out, self.refusal().as_slice(), style.paint);
         problems(&mut out, &self.problems, style.paint);
         out.push('\n');
         let mut line = |label: &str, text: String| {
@@ -52,19 +50,6 @@ impl StatusReport {
         )
     }
 
-    /// The broker's refusal in the form of a problem.
-    fn refusal(&self) -> Option<Problem> {
-        let code = self.standing.code.clone()?;
-        let text = self.standing.text.clone().unwrap_or_else(|| code.replace('_', " "));
-        let hint = Trouble::ALL
-            .iter()
-            .find(|trouble| trouble.code() == code)
-            .map(|trouble| trouble.hint().to_owned());
-        // The broker may have said what to do itself.
-        let hint = hint.filter(|_| !text.contains(": "));
-        Some(Problem { code, severity: Severity::Error, message: text, hint })
-    }
-
     fn prefix_line(&self, style: Style) -> String {
         let all = self
             .prefixes
@@ -88,8 +73,11 @@ fn standing(standing: &StandingInfo) -> (String, Tone) {
         "in_grace" => ("member, renewal overdue".into(), Tone::Warn),
         "asking" => ("asking the broker".into(), Tone::Warn),
         "waiting" => {
-            let place =
-                standing.place.map_or(String::new(), |place| format!(" (number {place} in the queue)"));
+            let place = match standing.place {
+                None | Some(0..=1) => String::new(),
+                Some(2) => " (1 node waits longer)".to_owned(),
+                Some(place) => format!(" ({} nodes wait longer)", place - 1),
+            };
             (format!("waiting for an administrator{place}"), Tone::Warn)
         }
         "refused" => ("refused by the broker".into(), Tone::Bad),
@@ -131,6 +119,7 @@ fn peer_line(peers: &PeerSummary) -> String {
     let parts = [
         (peers.direct, "direct"),
         (peers.relayed, "relayed"),
+        (peers.silent, "silent"),
         (peers.neighbours, neighbours),
         (peers.stock, "stock"),
     ];

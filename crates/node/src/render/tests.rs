@@ -56,31 +56,20 @@ fn where_a_node_stands_is_said_in_words() {
     let waiting = StandingInfo { state: "waiting".into(), place: Some(2), ..StandingInfo::default() };
     assert_eq!(
         head(waiting),
-        "quintana · waiting for an administrator (number 2 in the queue) · up 2 h · ln6d 0.1.0"
+        "quintana · waiting for an administrator (1 node waits longer) · up 2 h · ln6d 0.1.0"
     );
     let revoked = StandingInfo { state: "revoked".into(), ..StandingInfo::default() };
     assert_eq!(head(revoked), "quintana · revoked · up 2 h · ln6d 0.1.0");
 }
 
 #[test]
-fn a_refusal_is_the_first_problem() {
-    let refused = |code: &str, text: &str| {
-        let standing = StandingInfo {
-            state: "refused".into(),
-            code: Some(code.into()),
-            text: Some(text.into()),
-            ..StandingInfo::default()
-        };
-        show(&StatusReport { standing, ..gateway() }).lines().take(4).collect::<Vec<_>>().join("\n")
-    };
-    let expected = "\
-quintana · refused by the broker · up 2 h · ln6d 0.1.0
-
-✗ no free /48 is left (pool_exhausted)
-  → ask for a smaller prefix (a larger number), or let the operator add a pool";
-    assert_eq!(refused("pool_exhausted", "no free /48 is left"), expected);
-    let told = refused("denied", "the request was denied: talk to us");
-    assert!(told.ends_with("✗ the request was denied: talk to us (denied)\n"), "{told}");
+fn a_neighbour_that_is_not_heard_is_silent() {
+    let mut list = peers();
+    list.peers[0].silent = true;
+    assert!(show(&list).contains("vm         silent "), "{}", show(&list));
+    let mut status = gateway();
+    status.peers.silent = 1;
+    assert!(show(&status).contains("3 of 5 connected: 2 direct, 1 relayed, 1 silent, 2 neighbours"));
 }
 
 #[test]
@@ -148,6 +137,22 @@ PREFIX              HOLDER    STATE   KEYS  SINCE       UNTIL
 }
 
 #[test]
+fn invitations_are_a_table() {
+    let row = InvitationRow {
+        id: "3".into(),
+        state: "open".into(),
+        name: Some("quintana".into()),
+        size: Some(56),
+        replaces: false,
+        expires: Time::from_secs(1_790_000_000 + 86_400),
+        used_by: None,
+    };
+    let shown = show(&InvitationList { invitations: vec![row] });
+    assert!(shown.contains(" 3  open   quintana  /56   a new node  2026-09-22 (in 1 day)"), "{shown}");
+    assert!(show(&InvitationList::default()).contains("'ln6d invite'"));
+}
+
+#[test]
 fn certificates_and_sessions_are_tables() {
     let cert = CertRow {
         name: "vm".into(),
@@ -199,11 +204,21 @@ fn replies_end_with_the_next_step() {
         expires: Time::from_secs(1_790_000_000 + 7 * 86_400),
         name: Some("quintana".into()),
         size: Some(56),
+        open: false,
     };
     assert_shows(
         &invite,
         "ln6://join/x\n\nAdmits one node as quintana, a /56, until 2026-09-28 (in 7 days). There: ln6d join LINK\n",
     );
+    let open = show(&InviteReply { open: true, ..invite });
+    assert!(open.contains("Any number may use it, until 2026-09-28"), "{open}");
+    let replace = ActionReply {
+        done: "replacement_invited".into(),
+        name: Some("quintana".into()),
+        link: Some("ln6://join/x".into()),
+        ..ActionReply::default()
+    };
+    assert!(show(&replace).starts_with("A new node can take the place of quintana with this link;"));
     let action = ActionReply {
         done: "approved".into(),
         name: Some("escuela".into()),
@@ -236,6 +251,9 @@ fn a_report_of_the_doctor_counts_what_it_found() {
 ";
     assert_shows(&report, expected);
     assert_shows(&DoctorReport::default(), "\nAll is well.\n");
+    let note = Problem { severity: Severity::Note, hint: None, ..gateway().problems.remove(0) };
+    let shown = show(&DoctorReport { findings: vec![note], passed: Vec::new() });
+    assert!(shown.ends_with("\nNothing is broken; 1 thing to know.\n"), "{shown}");
 }
 
 #[test]

@@ -31,6 +31,7 @@ impl Control {
     fn refusal_counts(&self) -> Vec<(&'static str, u64)> {
         let own = [
             ("message_malformed", self.counters.messages_refused),
+            ("guest_gossip", self.counters.guest_gossip),
             ("link_local_ignored", self.counters.link_local_ignored),
             ("outbox_full", self.counters.outbox_full),
         ];

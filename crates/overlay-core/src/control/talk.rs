@@ -141,7 +141,7 @@ impl Control {
             Body::CallMe(addresses) if kind == PeerKind::Node => self.handle_call_me(now, idx, &addresses),
             // Gossip beyond a guest's own chain is for members.
             other if kind == PeerKind::Node => self.handle_gossip(now, idx, &other),
-            _ => self.counters.messages_refused += 1,
+            _ => self.counters.guest_gossip += 1,
         }
     }
 

@@ -63,6 +63,9 @@ impl<'a> Draft<'a> {
     pub(super) fn suspend(&mut self, name: &str, reason: &str) -> Result<(), Refusal> {
         reason_fits(reason)?;
         let holder = self.named(name)?;
+        if holder.state == HolderState::Suspended {
+            return Err(Refusal::StateChanged("the holder is suspended already"));
+        }
         if holder.state != HolderState::Active {
             return Err(Refusal::StateChanged("only an active holder can be suspended"));
         }
