@@ -106,12 +106,11 @@ fn default_among<'a>(six: &'a str, four: &'a str, own: &str) -> Option<&'a str> 
         |route: &Route<'_>| route.is_default() && route.interface != "lo" && route.interface != own;
     let by_six = six.lines().filter_map(Route::read).find(leads_out).map(|route| route.interface);
     by_six.or_else(|| {
-        let default = four.lines().find_map(|line| {
+        four.lines().find_map(|line| {
             let mut fields = line.split_whitespace();
             let interface = fields.next().filter(|name| *name != own)?;
             (fields.next() == Some("00000000")).then_some(interface)
-        });
-        default
+        })
     })
 }
 
