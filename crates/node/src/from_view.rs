@@ -15,10 +15,14 @@ const UNREACHABLE: u16 = u16::MAX;
 /// A neighbour says something every few seconds. One that has said nothing for so long may be gone, though its session
 /// lasts for minutes.
 const SILENT: Duration = Duration::from_secs(22);
+/// How long after a handshake Babel may need to find its neighbour.
+const SETTLING: Duration = Duration::from_secs(15);
 
-/// Whether a peer that should be heard all the time was not heard lately.
+/// Whether a peer that should be heard all the time was not heard lately, by Babel or by the session.
 pub(crate) fn is_silent(peer: &PeerView) -> bool {
-    peer.connected && peer.neighbour && peer.heard_age.is_some_and(|age| age >= SILENT)
+    let down = peer.cost.is_none_or(|cost| cost == UNREACHABLE)
+        && peer.handshake_age.is_some_and(|age| age >= SETTLING);
+    peer.connected && peer.neighbour && (down || peer.heard_age.is_some_and(|age| age >= SILENT))
 }
 
 /// Peers: connected ones first, then by name and key. Guests that are gone are left out.
@@ -240,6 +244,20 @@ pub(crate) mod tests {
         assert_eq!((rows[0].path, rows[1].path), (Some(PathKind::Direct), None));
         assert_eq!(rows[0].last_handshake, Some(Time::from_secs(1_789_999_940)));
         assert_eq!((rows[0].roles.as_slice(), rows[0].rx_bytes), (["broker".to_owned()].as_slice(), 7));
+    }
+
+    #[test]
+    fn a_neighbour_that_babel_or_the_session_has_lost_is_silent() {
+        let well = PeerView { neighbour: true, cost: Some(96), ..peer("vm", true, None) };
+        assert!(!is_silent(&well));
+        assert!(is_silent(&PeerView { cost: Some(UNREACHABLE), ..well.clone() }));
+        let fresh = Some(Duration::from_secs(2));
+        assert!(!is_silent(&PeerView { cost: None, handshake_age: fresh, ..well.clone() }));
+        assert!(is_silent(&PeerView { heard_age: Some(SILENT), ..well.clone() }));
+        assert!(
+            !is_silent(&PeerView { heard_age: Some(SILENT), neighbour: false, ..well }),
+            "it may have nothing to say"
+        );
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Refusal {
             Refusal::NotFound("request") => "'ln6d requests' lists those that wait",
             Refusal::NotFound("invitation") => "'ln6d invitations' lists them",
             Refusal::NotFound(_) => "list what there is; it may have another name",
-            Refusal::StateChanged(_) => "look again and decide anew",
+            Refusal::StateChanged(_) => "'ln6d prefixes' and 'ln6d requests' show how things stand",
             Refusal::Overlap { .. } => "choose another prefix, or leave the choice to the registry",
             Refusal::OutsidePool(_) => "choose a prefix within a pool",
             Refusal::KeyRevoked => {

@@ -74,7 +74,7 @@ fn free_part(held: &[Prefix], size: u8, taken: &[Prefix]) -> Option<Prefix> {
 
 /// The client's own address: the first of its prefix, as the router's on a LAN; the one of all zeros belongs to all
 /// routers (RFC 4291, section 2.6.1).
-fn address_in(prefix: Prefix) -> Ipv6Addr {
+pub(crate) fn address_in(prefix: Prefix) -> Ipv6Addr {
     match prefix.len() {
         128 => prefix.network(),
         _ => Ipv6Addr::from_bits(prefix.network().to_bits() | 1),

@@ -18,6 +18,7 @@ pub(crate) struct Outlook {
     /// The delegation was given back.
     pub(crate) left: bool,
     unknown_names: Vec<String>,
+    unheard_since: Option<Instant>,
     had_exit: bool,
     exitless_since: Option<Instant>,
 }
@@ -28,7 +29,7 @@ impl Outlook {
         Outlook { unknown_names, ..Outlook::default() }
     }
 
-    /// What is wrong at `now`, which counts from the start of the daemon; `lans` says whether somebody waits for an exit.
+    /// What is wrong at `now`; `lans` says whether somebody waits for an exit.
     pub(crate) fn look(&mut self, now: Instant, view: &View, lans: bool) -> Vec<Problem> {
         let me = &view.me;
         let mut found: Vec<Problem> = standing(me, self.left).into_iter().collect();
@@ -39,12 +40,18 @@ impl Outlook {
         found
     }
 
-    fn brokers(&self, now: Instant, view: &View) -> Option<Problem> {
+    fn brokers(&mut self, now: Instant, view: &View) -> Option<Problem> {
         let brokers = || view.peers.iter().filter(|peer| peer.broker);
         let heard = |peer: &PeerView| {
             peer.connected && !is_silent(peer) || peer.heard_age.is_some_and(|age| age < PATIENCE)
         };
-        if now.since(Instant::ZERO) < PATIENCE || brokers().next().is_none() || brokers().any(heard) {
+        if brokers().next().is_none() || brokers().any(heard) {
+            self.unheard_since = None;
+            return None;
+        }
+        // A session that had nothing to carry may end and begin anew; a silent neighbour was waited for already.
+        let since = *self.unheard_since.get_or_insert(now);
+        if now.since(since) < PATIENCE && !brokers().any(is_silent) {
             return None;
         }
         let severity = if is_member(&view.me) { Severity::Warning } else { Severity::Error };
@@ -168,6 +175,7 @@ mod tests {
         let broker = PeerView {
             connected: heard.is_some(),
             neighbour: true,
+            cost: Some(96),
             heard_age: heard.map(Duration::from_secs),
             endpoints: vec!["198.51.100.2:6695".parse().expect("address")],
             ..peer("vm", true, None)
@@ -185,8 +193,9 @@ mod tests {
     fn a_broker_that_does_not_answer_is_a_problem_after_five_seconds() {
         let mut outlook = Outlook::default();
         let dead = picture(Standing::Alone, None);
+        assert_eq!(outlook.look(at(0), &dead, false), []);
         assert_eq!(outlook.look(at(4), &dead, false), []);
-        let found = outlook.look(at(6), &dead, false);
+        let found = outlook.look(at(5), &dead, false);
         assert_eq!(codes(&found), [("broker_unreachable", Severity::Error)]);
         assert_eq!(found[0].message, "no answer from 198.51.100.2:6695");
         assert!(found[0].hint.as_ref().is_some_and(|hint| hint.contains("UDP port 6695")));
@@ -195,6 +204,7 @@ mod tests {
         let silent = picture(Standing::Member, Some(60));
         assert_eq!(codes(&outlook.look(at(99), &silent, false)), [("broker_unreachable", Severity::Warning)]);
         assert_eq!(outlook.look(at(99), &picture(Standing::Member, Some(3)), false), []);
+        assert_eq!(outlook.look(at(200), &dead, false), [], "a session may end and begin anew");
     }
 
     #[test]
@@ -202,6 +212,7 @@ mod tests {
         let mut outlook = Outlook::new(vec!["vm.example.net".into()]);
         let mut nameless = picture(Standing::Alone, None);
         nameless.peers[0].endpoints.clear();
+        assert_eq!(outlook.look(at(0), &nameless, false), []);
         let found = outlook.look(at(6), &nameless, false);
         assert_eq!(codes(&found), [("broker_name_unknown", Severity::Error)]);
         assert!(found[0].message.contains("vm.example.net"));

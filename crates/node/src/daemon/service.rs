@@ -392,7 +392,10 @@ fn answers(peer: &PeerView) -> Result<&PeerView, CliError> {
         return Ok(peer);
     }
     let message = format!("{} is a stock WireGuard client, and those cannot answer this", name_of(peer));
-    let address = peer.prefixes.first().map_or("ADDRESS".to_owned(), |prefix| prefix.network().to_string());
+    let address = peer
+        .prefixes
+        .first()
+        .map_or("ADDRESS".to_owned(), |prefix| super::leaves::address_in(*prefix).to_string());
     Err(CliError::new(Trouble::BadRequest, message).hint(format!(
         "ping its address as any host's: 'ping {address}'; 'ln6d peers' says when it was heard"
     )))
