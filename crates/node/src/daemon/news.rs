@@ -236,7 +236,7 @@ fn line_of(notice: &Notice, name: impl Fn(&PublicKey) -> String) -> Option<Line>
             None,
             "this node is no exit any more: no IPv6 uplink".to_owned(),
         ),
-        Notice::Pong { .. } | Notice::Neighbour { .. } => None,
+        Notice::Pong { .. } => None,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The vocabulary between control and its shell.
 
+use crate::Path;
 use crate::control::config::{LanConfig, NodeState, StockPeer};
 use crate::control::message::{Item, JoinReply, JoinRequest};
 use crate::forwarder::mail::{Packet, Update};
 use crate::host_plan::{HostPlan, Inbound, Opening};
-use crate::{Path, PeerIdx};
 use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_types::{Prefix, PublicKey};
@@ -191,13 +191,6 @@ pub enum Notice {
     /// No IPv6 default route on an exit, or it is back.
     Uplink {
         /// Whether there is one.
-        up: bool,
-    },
-    /// A neighbour in the overlay is up or down (Babel adjacency).
-    Neighbour {
-        /// Which.
-        peer: PeerIdx,
-        /// Whether it is up.
         up: bool,
     },
 }

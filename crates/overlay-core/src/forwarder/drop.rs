@@ -61,8 +61,6 @@ reasons! {
     BadTag = "bad_tag",
     /// The key is older than WireGuard's `REJECT_AFTER_TIME`.
     KeyExpired = "key_expired",
-    /// Strangers sent more than they may in this time.
-    StrangerLimited = "stranger_limited",
     /// A handshake message whose mac1 does not fit: not meant for this node.
     BadMac1 = "bad_mac1",
     /// A handshake message that was answered by a cookie.
