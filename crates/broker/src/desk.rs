@@ -243,6 +243,10 @@ impl<J: Journal + 'static> Desk<J> {
                     group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
                 }
             }
+            Command::AdmitListed { key, contact: Some(text), .. } => {
+                let owner = Owner::Key(*key);
+                group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
+            }
             Command::SetContact { holder, text } => {
                 let Some(holder) = named(holder) else { return };
                 let owner = Owner::Holder(holder.id);
