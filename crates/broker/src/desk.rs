@@ -35,6 +35,7 @@ enum Work {
     Statements { at: UnixTime, reply: Reply<Result<Statements, Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
+    Export { to: PathBuf, cards: bool, reply: Reply<Result<(), Refused>> },
 }
 
 /// The way to the desk; cheap to clone. No method blocks: a full desk answers `busy` at once, on the caller's thread.
@@ -91,6 +92,11 @@ impl DeskHandle {
         self.send(Work::Backup { to, reply });
     }
 
+    /// Writes everything as text to a new file, with contacts and notes only if asked; `Store::import` reads it.
+    pub fn export(&self, to: PathBuf, cards: bool, reply: Reply<Result<(), Refused>>) {
+        self.send(Work::Export { to, cards, reply });
+    }
+
     fn send(&self, work: Work) {
         match self.work.try_send(work) {
             Ok(()) => {}
@@ -114,7 +120,9 @@ fn refuse(work: Work, why: &Refused) {
         Work::Preview { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
-        Work::EraseContact { reply, .. } | Work::Backup { reply, .. } => reply(Err(why)),
+        Work::EraseContact { reply, .. } | Work::Backup { reply, .. } | Work::Export { reply, .. } => {
+            reply(Err(why))
+        }
     }
 }
 
@@ -333,6 +341,9 @@ impl<J: Journal + 'static> Desk<J> {
                 reply(all.ok_or_else(unread).and_then(|all| all.map_err(|error| (&error).into())));
             }
             (Work::EraseContact { reply, .. }, _) => reply(Ok(())),
+            (Work::Export { to, cards, reply }, _) => {
+                reply(self.journal.export(&to, cards).map_err(|error| (&error).into()))
+            }
             (Work::Backup { to, reply }, _) => {
                 reply(self.journal.backup(&to).map_err(|error| (&error).into()))
             }
