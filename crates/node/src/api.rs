@@ -1,9 +1,10 @@
 //! The API: JSON over HTTP/1.1 on a Unix socket, for root and the daemon's own account to change, for its group to read.
 
-mod request;
 mod server;
 
-pub use request::{ApiRequest, Approve, Ask, Deny, Events, Invite, Leaf, Name, Parts, Replace, Withdraw};
+pub use ln6_api::request::{
+    ApiRequest, Approve, Ask, Deny, Events, Invite, Leaf, Name, Parts, Replace, Withdraw,
+};
 pub use server::{Access, bind, serve, serve_metrics};
 
 use crate::error::ApiError;

@@ -7,7 +7,8 @@ mod raw;
 mod value;
 mod write;
 
-pub use diff::{Change, diff};
+pub use diff::diff;
+pub use ln6_api::schema::Change;
 pub use value::{Endpoint, InterfaceName, NodeName, Secret};
 pub use write::render;
 

@@ -649,7 +649,16 @@ pub struct WireguardFile {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ReloadReply {
     /// What was changed.
-    pub changes: Vec<crate::config::Change>,
+    pub changes: Vec<Change>,
+}
+
+/// One setting that differs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Change {
+    /// Which: `node.mtu`, `firewall`, `wireguard.phone`.
+    pub what: String,
+    /// Whether it is applied only at the next start.
+    pub needs_restart: bool,
 }
 
 /// What `init` and `join` have made.
