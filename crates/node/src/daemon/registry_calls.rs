@@ -77,7 +77,7 @@ pub(crate) fn ask(broker: &Broker, link: LinkParts, wall: UnixTime, request: Api
                 wall,
                 "revoked",
                 name,
-                Command::Revoke { target, reason: reason.unwrap_or_default() },
+                Command::Revoke { target, reason: reason.unwrap_or_default(), compromised: false },
                 answer,
             );
         }
