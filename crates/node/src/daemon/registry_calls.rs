@@ -112,7 +112,7 @@ fn action(broker: &Broker, link: LinkParts, wall: UnixTime, action: Action, answ
                 wall,
                 "revoked",
                 name,
-                Command::Revoke { target, reason: reason.unwrap_or_default() },
+                Command::Revoke { target, reason: reason.unwrap_or_default(), compromised: false },
                 answer,
             );
         }
