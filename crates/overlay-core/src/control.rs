@@ -333,6 +333,17 @@ impl Control {
         }
     }
 
+    /// Addresses that were not known when this peer was tried last: it is tried again at once.
+    fn learn_addresses(&mut self, now: Instant, key: PublicKey, addresses: &[SocketAddr]) {
+        self.add_addresses(now, key, addresses);
+        let Some(idx) = self.peers.by_key(&key) else { return };
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if !peer.connected() && peer.meta.any() && peer.pending.is_none() {
+            peer.failures = 0;
+            self.timers.set(idx, Reason::Connect, now);
+        }
+    }
+
     /// The wall clock's time at `now`, as far as it is known; never below the floor.
     pub fn wall(&self, now: Instant) -> UnixTime {
         let (then, clock) = self.clock;

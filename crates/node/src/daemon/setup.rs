@@ -3,6 +3,7 @@
 use crate::api::{self, Access, ApiRequest, Reply, Service};
 use crate::config::{self, Change, Config};
 use crate::daemon::host_task::{HostNews, HostTask};
+use crate::daemon::names::Names;
 use crate::daemon::store::from_stored;
 use crate::error::{ApiError, CliError, Trouble, stable_code};
 #[cfg(feature = "broker")]
@@ -92,8 +93,8 @@ pub(crate) struct Node {
     #[cfg(feature = "broker")]
     pub(crate) broker: Option<super::broker::Broker>,
     pub(crate) findings: Vec<Problem>,
-    /// Names of brokers that could not be looked up.
-    pub(crate) unknown_names: Vec<String>,
+    /// Brokers that are known by name.
+    pub(crate) names: Names,
 }
 
 /// Opens everything.
@@ -132,7 +133,12 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     if let Some(own) = &broker_parts {
         saved.items.insert(0, own_certificate(own));
     }
-    let (asked, unknown_names) = control_config(&layout, &config, &network, identity, workers).await?;
+    let own = identity.secret.public();
+    let asked = control_config(&layout, &config, &network, identity, workers).await?;
+    let names = Names::new(&network, own, |key| {
+        let known = asked.brokers.iter().find(|broker| broker.key == *key);
+        known.map(|broker| broker.endpoints.clone()).unwrap_or_default()
+    });
     findings.extend(public_unknown(&config, &asked.public));
     let control = Control::new(
         asked,
@@ -191,7 +197,7 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
         #[cfg(feature = "broker")]
         broker,
         findings,
-        unknown_names,
+        names,
     })
 }
 
@@ -336,15 +342,11 @@ async fn control_config(
     network: &config::Network,
     identity: Identity,
     workers: u8,
-) -> Result<(control::Config, Vec<String>), CliError> {
+) -> Result<control::Config, CliError> {
     let own = identity.secret.public();
     let mut brokers = Vec::new();
-    let mut unknown_names = Vec::new();
     for broker in network.brokers.iter().filter(|broker| broker.key != own) {
         let endpoints = resolve(&broker.endpoints).await;
-        if endpoints.is_empty() {
-            unknown_names.extend(broker.endpoints.iter().map(|endpoint| endpoint.host().to_owned()));
-        }
         brokers.push(Bootstrap { key: broker.key, endpoints });
     }
     let mut stock = Vec::new();
@@ -379,7 +381,7 @@ async fn control_config(
         seed: ln6_host::entropy::seed()
             .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
     };
-    Ok((asked, unknown_names))
+    Ok(asked)
 }
 
 /// A node that says where it can be reached, of which nothing could be looked up.
