@@ -195,6 +195,14 @@ impl ApiRequest {
         self.to_http().method == "POST"
     }
 
+    /// Whether only somebody at the machine may ask it, never a page or a token.
+    pub fn is_for_the_machine(&self) -> bool {
+        #[cfg(feature = "registry")]
+        return matches!(self, ApiRequest::Registry(RegistryRequest::Confirm(_)));
+        #[cfg(not(feature = "registry"))]
+        false
+    }
+
     /// As HTTP.
     pub fn to_http(&self) -> Parts {
         let plain = |word: &str| get(Asked::of(word));

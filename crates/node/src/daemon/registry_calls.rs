@@ -1,8 +1,8 @@
 //! Requests of the command line that the registry answers.
 
 use crate::api::{
-    Action, Approve, Deny, Invite, Prefixes, RegistryRequest, Replace, Reply, Resume, Revoke, Suspend,
-    Withdraw,
+    Action, Approve, Caller, Deny, Invite, Prefixes, RegistryRequest, Replace, Reply, Resume, Revoke,
+    Suspend, Withdraw,
 };
 use crate::daemon::broker::Broker;
 use crate::error::{ApiError, CliError, Trouble};
@@ -64,6 +64,7 @@ fn send(answer: Answer, result: Result<Reply, ApiError>) {
 /// Carries a request to the desk.
 pub(crate) fn ask(
     broker: &Broker,
+    _who: &Caller,
     link: LinkParts,
     wall: UnixTime,
     request: RegistryRequest,
