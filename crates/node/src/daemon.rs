@@ -9,6 +9,7 @@ mod asking;
 mod broker;
 mod host_task;
 mod leaves;
+mod listening;
 mod names;
 mod news;
 mod outlook;
@@ -89,6 +90,7 @@ struct Daemon {
     outlook: outlook::Outlook,
     looked: mpsc::UnboundedReceiver<Looked>,
     pings: BTreeMap<u64, Waiting>,
+    listeners: listening::Listeners,
     /// Events were left in the queue so that others have their turn.
     more: bool,
     stop: Signals,
@@ -144,6 +146,7 @@ impl Daemon {
                 looked
             },
             pings: BTreeMap::new(),
+            listeners: listening::Listeners::default(),
             more: false,
             stop: Signals {
                 terminate: signal(SignalKind::terminate()).map_err(internal)?,
@@ -186,6 +189,7 @@ impl Daemon {
                 self.control.handle_timeout(now);
                 self.execute();
             }
+            self.tell_listeners(now);
         };
         self.end().await;
         done

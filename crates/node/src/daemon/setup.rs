@@ -1,6 +1,6 @@
 //! From a directory to a running node: everything that needs privileges happens here, then they are dropped.
 
-use crate::api::{self, Access, ApiRequest, Reply, Service};
+use crate::api::{self, Access, ApiRequest, Caller, Reply, Service};
 use crate::config::{self, Change, Config};
 use crate::daemon::host_task::{HostNews, HostTask};
 use crate::daemon::names::Names;
@@ -51,6 +51,8 @@ pub(crate) struct Options {
 
 /// A request of the command line, and where its answer goes.
 pub(crate) struct Call {
+    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "only the registry asks who it is"))]
+    pub(crate) who: Caller,
     pub(crate) request: ApiRequest,
     pub(crate) answer: oneshot::Sender<Result<Reply, ApiError>>,
 }
@@ -510,11 +512,23 @@ fn worker_parts(config: &Config, tun: TunSet, udp: UdpSet) -> Result<Workplaces,
 struct Door(mpsc::Sender<Call>);
 
 impl Service for Door {
-    async fn call(&self, request: ApiRequest) -> Result<Reply, ApiError> {
+    async fn call(&self, who: Caller, request: ApiRequest) -> Result<Reply, ApiError> {
         let stopping = || CliError::new(Trouble::DaemonUnreachable, "the daemon is stopping");
         let (answer, answered) = oneshot::channel();
-        self.0.send(Call { request, answer }).await.map_err(|_| stopping())?;
+        self.0.send(Call { who, request, answer }).await.map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())?
+    }
+}
+
+/// The number of the page's account. Without such an account the page is not heard; nothing else suffers.
+fn page_account(config: &Config) -> Option<u32> {
+    let name = config.page_user.as_deref()?;
+    match nix::unistd::User::from_name(name) {
+        Ok(Some(user)) => Some(user.uid.as_raw()),
+        _ => {
+            tracing::warn!(name, "there is no such account: the admin page cannot ask anything");
+            None
+        }
     }
 }
 
@@ -524,6 +538,7 @@ fn serve_api(
     calls: mpsc::Sender<Call>,
 ) -> Result<tokio::task::JoinHandle<()>, CliError> {
     let listener = api::bind(&layout.socket)?;
+    let access = Access::of_this_process(page_account(config));
     let metrics = match config.metrics {
         Some(address) => {
             let bound = std::net::TcpListener::bind(address).and_then(|listener| {
@@ -543,7 +558,7 @@ fn serve_api(
                 None => std::future::pending().await,
             }
         };
-        tokio::join!(api::serve(listener, Access::of_this_process(), &door), metrics);
+        tokio::join!(api::serve(listener, access, &door), metrics);
     }))
 }
 
