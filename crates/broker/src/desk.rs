@@ -33,6 +33,7 @@ enum Work {
     List { at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>> },
     Statements { at: UnixTime, reply: Reply<Result<Statements, Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
+    SetContact { contact: Contact, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
 }
 
@@ -73,6 +74,11 @@ impl DeskHandle {
         self.send(Work::EraseContact { key, reply });
     }
 
+    /// Notes how to reach a key's people.
+    pub fn set_contact(&self, contact: Contact, reply: Reply<Result<(), Refused>>) {
+        self.send(Work::SetContact { contact, reply });
+    }
+
     /// Writes a whole copy to a new file.
     pub fn backup(&self, to: PathBuf, reply: Reply<Result<(), Refused>>) {
         self.send(Work::Backup { to, reply });
@@ -100,7 +106,9 @@ fn refuse(work: Work, why: &Refused) {
         Work::Command { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
-        Work::EraseContact { reply, .. } | Work::Backup { reply, .. } => reply(Err(why)),
+        Work::EraseContact { reply, .. } | Work::SetContact { reply, .. } | Work::Backup { reply, .. } => {
+            reply(Err(why))
+        }
     }
 }
 
@@ -205,6 +213,10 @@ impl<J: Journal + 'static> Desk<J> {
             }
             Work::Command { at, command, .. } if **command == Command::Expire => self.expire(*at, group),
             Work::Command { at, who, command, .. } => self.change(*at, who, command, group),
+            Work::SetContact { contact, .. } => {
+                group.contacts.push(contact.clone());
+                Outcome::Read
+            }
             _ => Outcome::Read,
         }
     }
@@ -276,6 +288,8 @@ impl<J: Journal + 'static> Desk<J> {
             (Work::EraseContact { key, reply }, _) => {
                 reply(self.journal.erase_contact(&key).map_err(|error| (&error).into()));
             }
+            // It was written with the group.
+            (Work::SetContact { reply, .. }, _) => reply(Ok(())),
             (Work::Backup { to, reply }, _) => {
                 reply(self.journal.backup(&to).map_err(|error| (&error).into()))
             }
