@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::issue::{Issuer, Statements};
 use crate::journal::{Contact, Journal};
 use crate::list::{List, Listed, list};
-use ln6_registry::{Actor, Command, Event, Join, Refusal, Registry, Standing, proposed_slot};
+use ln6_registry::{Actor, Command, Event, Join, Order, Refusal, Registry, Standing, proposed_slot};
 use ln6_types::{Prefix, PublicKey, UnixTime};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -29,7 +29,7 @@ const ROUNDS: usize = 16;
 enum Work {
     Join { at: UnixTime, join: Box<Join>, reply: Reply<JoinAnswer> },
     Renew { at: UnixTime, key: PublicKey, reply: Reply<JoinAnswer> },
-    Command { at: UnixTime, who: Actor, command: Box<Command>, reply: Reply<CommandAnswer> },
+    Command { at: UnixTime, who: Actor, order: Box<Order>, reply: Reply<CommandAnswer> },
     List { at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>> },
     Statements { at: UnixTime, reply: Reply<Result<Statements, Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
@@ -54,9 +54,10 @@ impl DeskHandle {
         self.send(Work::Renew { at, key, reply });
     }
 
-    /// Anything else. `Command::Expire` is due once a minute.
-    pub fn command(&self, at: UnixTime, who: Actor, command: Command, reply: Reply<CommandAnswer>) {
-        self.send(Work::Command { at, who, command: Box::new(command), reply });
+    /// Anything else: a command, or an order with its reason and what its giver has seen. `Command::Expire` is due once a
+    /// minute.
+    pub fn command(&self, at: UnixTime, who: Actor, order: impl Into<Order>, reply: Reply<CommandAnswer>) {
+        self.send(Work::Command { at, who, order: Box::new(order.into()), reply });
     }
 
     /// Reads a list.
@@ -202,17 +203,17 @@ impl<J: Journal + 'static> Desk<J> {
             Work::Join { at, join, .. } => {
                 let contact = join.contact.as_ref().map(|text| Contact { key: join.key, text: text.clone() });
                 let outcome =
-                    self.change(*at, &Actor::Node(join.key), &Command::Join((**join).clone()), group);
+                    self.change(*at, &Actor::Node(join.key), &Command::Join((**join).clone()).into(), group);
                 if matches!(&outcome, Outcome::Done(done) if !done.events.is_empty()) {
                     group.contacts.extend(contact);
                 }
                 outcome
             }
             Work::Renew { at, key, .. } => {
-                self.change(*at, &Actor::Node(*key), &Command::Renew { key: *key }, group)
+                self.change(*at, &Actor::Node(*key), &Command::Renew { key: *key }.into(), group)
             }
-            Work::Command { at, command, .. } if **command == Command::Expire => self.expire(*at, group),
-            Work::Command { at, who, command, .. } => self.change(*at, who, command, group),
+            Work::Command { at, order, .. } if order.command == Command::Expire => self.expire(*at, group),
+            Work::Command { at, who, order, .. } => self.change(*at, who, order, group),
             Work::SetContact { contact, .. } => {
                 group.contacts.push(contact.clone());
                 Outcome::Read
@@ -221,10 +222,10 @@ impl<J: Journal + 'static> Desk<J> {
         }
     }
 
-    fn change(&mut self, at: UnixTime, who: &Actor, command: &Command, group: &mut Group) -> Outcome {
+    fn change(&mut self, at: UnixTime, who: &Actor, order: &Order, group: &mut Group) -> Outcome {
         let Some(registry) = &self.registry else { return Outcome::Read };
         let entropy = (self.entropy)();
-        match registry.decide(at, who, command, &entropy) {
+        match registry.decide_order(at, who, order, &entropy) {
             Ok(events) => self.take(events, &entropy, group),
             Err(refusal) => Outcome::Refused((&refusal).into()),
         }

@@ -150,6 +150,8 @@ fn actor(who: &Actor) -> String {
     match who {
         Actor::Operator => "operator".to_owned(),
         Actor::Admin(name) => format!("admin {name}"),
+        Actor::Token(name) => format!("token {name}"),
+        Actor::KeyList(name) => format!("list {name}"),
         Actor::Node(key) => format!("node {key}"),
         Actor::Clock => "clock".to_owned(),
     }
@@ -246,7 +248,7 @@ mod tests {
     fn pool(n: u8) -> Event {
         let prefix = format!("2001:db8:{n:x}::/48").parse().expect("prefix");
         let what = What::PoolSet(Pool::new(prefix, Admission::Queue));
-        Event { v: V1, at: UnixTime::from_secs(5), who: Actor::Operator, what }
+        Event { v: V1, at: UnixTime::from_secs(5), who: Actor::Operator, reason: String::new(), what }
     }
 
     #[test]

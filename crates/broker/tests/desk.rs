@@ -223,7 +223,8 @@ fn a_second_process_is_told_that_the_file_is_in_use() {
     let file = scratch.file("registry.db");
     let (mut store, _) = open(&file);
     let pool = Pool::new(POOL.parse().expect("pool"), Admission::Queue);
-    let event = Event { v: V1, at: NOW, who: Actor::Operator, what: What::PoolSet(pool) };
+    let event =
+        Event { v: V1, at: NOW, who: Actor::Operator, reason: String::new(), what: What::PoolSet(pool) };
     store.append(&[event], &[]).expect("written");
     let second = Store::open(&file).map(drop).expect_err("in use");
     assert_eq!(second.code(), "store_locked", "{second}");
@@ -275,7 +276,7 @@ fn time_is_told_to_the_desk_and_chains_of_consequences_come_to_rest() {
         rx.recv().expect("answer").expect("expired").events.len()
     };
     assert_eq!(later(6), 0);
-    assert_eq!(later(8), 1, "quarantined");
+    assert_eq!(later(8), 3, "quarantined, and the key is barred");
     assert_eq!(later(269), 0);
     assert_eq!(later(272), 1, "free");
     let Ok(Listed::History(history)) = desk.list(List::History { prefix, at: Some(NOW) }) else {

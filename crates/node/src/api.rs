@@ -2,9 +2,7 @@
 
 mod server;
 
-pub use ln6_api::request::{
-    ApiRequest, Approve, Ask, Deny, Events, Invite, Leaf, Name, Parts, Replace, Withdraw,
-};
+pub use ln6_api::request::*;
 pub use server::{Access, bind, serve, serve_metrics};
 
 use crate::error::ApiError;

@@ -36,6 +36,9 @@ pub struct Event {
     pub at: UnixTime,
     /// By whom.
     pub who: Actor,
+    /// Why, in the words of who did it; empty if nothing was said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
     /// What.
     pub what: What,
 }
@@ -186,12 +189,25 @@ pub enum What {
         /// The node's name.
         name: String,
     },
-    /// A key is no longer trusted, for ever.
+    /// A key's certificates are revoked, or it is barred for ever.
     KeyRevoked {
         /// Which.
         key: PublicKey,
         /// Why.
         reason: String,
+        /// Until when that can be undone; `None` if never (then a revocation names the key).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<UnixTime>,
+    },
+    /// A key's revocation was undone: it is what it was before.
+    KeyRestored {
+        /// Which.
+        key: PublicKey,
+    },
+    /// A holder's revocation was undone: it is what it was before.
+    Restored {
+        /// Who.
+        holder: HolderId,
     },
     /// A key has gone of its own will.
     KeyLeft {

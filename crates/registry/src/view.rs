@@ -31,7 +31,7 @@ pub enum Standing {
     },
     /// Its holder is suspended.
     Suspended,
-    /// It is not trusted any more.
+    /// It is not trusted any more, or not until its revocation is undone.
     Revoked,
     /// Nothing is known of it, or it has gone.
     Unknown,
@@ -170,7 +170,7 @@ impl Registry {
         let Some(record) = self.keys.get(key) else { return Standing::Unknown };
         let holder = self.holders.get(&record.holder).map(|h| h.state);
         match (record.state, holder, self.certificate_of(key)) {
-            (KeyState::Revoked, _, _) => Standing::Revoked,
+            (KeyState::Revoked { .. } | KeyState::Barred, _, _) => Standing::Revoked,
             (KeyState::Active, Some(HolderState::Suspended), _) => Standing::Suspended,
             (_, Some(HolderState::Active), Some(issue)) => Standing::Granted(issue.serial),
             _ => Standing::Unknown,

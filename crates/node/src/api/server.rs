@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn questions_are_answered_over_the_socket() {
         let events = with_server(me(), |client| {
-            client.get::<EventList>(&ApiRequest::Events(super::super::Events { after: 9 }))
+            client.get::<EventList>(&ApiRequest::Events(super::super::Events { after: 9, wait: 0 }))
         });
         assert_eq!(events.expect("answer").next, 9);
         let raw = with_server(me(), |client| client.raw(&ApiRequest::Leave)).expect("answer");

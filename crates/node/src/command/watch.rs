@@ -55,7 +55,7 @@ pub(super) fn events(events: &Events, layout: &Layout, output: &Output) -> Resul
     let client = Client::new(layout);
     let mut after = 0;
     loop {
-        let list: EventList = client.get(&ApiRequest::Events(api::Events { after }))?;
+        let list: EventList = client.get(&ApiRequest::Events(api::Events { after, wait: 0 }))?;
         after = list.next;
         if !events.follow {
             if list.events.is_empty() {

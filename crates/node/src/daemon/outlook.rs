@@ -133,9 +133,9 @@ fn standing(me: &Me, left: bool) -> Option<Problem> {
         ),
         Standing::Lost { why: "revoked" } => error(
             "revoked",
-            "this node's key was revoked, for ever",
+            "this node was revoked by the broker's operator",
             format!(
-                "talk to the operator; 'ln6d replace {name}' on the broker lets a new node take its place"
+                "talk to the operator: for some days a revocation can be undone; 'ln6d replace {name}' on the broker lets a new node take its place"
             ),
         ),
         Standing::Lost { .. } => error(

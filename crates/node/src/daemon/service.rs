@@ -1,6 +1,8 @@
 //! The daemon's side of the API: what is asked is answered from control's picture, or taken to the registry.
 
-use crate::api::{ApiRequest, Ask, Reply};
+#[cfg(feature = "broker")]
+use crate::api::RegistryRequest;
+use crate::api::{ApiRequest, Ask, Prefixes, Reply};
 use crate::daemon::setup::Call;
 use crate::daemon::{Daemon, Waiting};
 use crate::error::{ApiError, CliError, Trouble, stable_code};
@@ -34,17 +36,9 @@ impl Daemon {
             ApiRequest::Ping(ask) => self.ping(now, &ask, answer),
             ApiRequest::Status => self.status(now, answer),
             ApiRequest::Metrics => self.metrics(now, answer),
-            ApiRequest::Prefixes => self.prefixes(now, answer),
-            ApiRequest::Requests
-            | ApiRequest::Invitations
-            | ApiRequest::Invite(_)
-            | ApiRequest::Withdraw(_)
-            | ApiRequest::Approve(_)
-            | ApiRequest::Deny(_)
-            | ApiRequest::Revoke(_)
-            | ApiRequest::Suspend(_)
-            | ApiRequest::Resume(_)
-            | ApiRequest::Replace(_) => self.ask_registry(request, answer),
+            ApiRequest::Prefixes(which) => self.prefixes(now, &which, answer),
+            #[cfg(feature = "broker")]
+            ApiRequest::Registry(request) => self.ask_registry(request, answer),
             // Whoever asked may have gone.
             other => drop(answer.send(self.at_once(now, other))),
         }
@@ -248,6 +242,9 @@ impl Daemon {
                         keys: vec![certificate.key],
                         since: Some(Time(certificate.not_before)),
                         until: Some(Time(certificate.grace_until)),
+                        id: None,
+                        grows_to: None,
+                        named_until: Some(Time(certificate.grace_until)),
                     }),
                 }
             }
@@ -257,8 +254,8 @@ impl Daemon {
     }
 
     #[cfg(not(feature = "broker"))]
-    fn prefixes(&mut self, now: Instant, answer: Answer) {
-        drop(answer.send(Ok(Reply::of(PrefixList { prefixes: self.certified_prefixes(now) }))));
+    fn prefixes(&mut self, now: Instant, which: &Prefixes, answer: Answer) {
+        drop(answer.send(Ok(Reply::of(page(self.certified_prefixes(now), which)))));
     }
 
     #[cfg(not(feature = "broker"))]
@@ -270,17 +267,13 @@ impl Daemon {
         drop(answer.send(Ok(make(None))));
     }
 
-    #[cfg(not(feature = "broker"))]
-    fn ask_registry(&mut self, _: ApiRequest, answer: Answer) {
-        let no_broker = CliError::new(Trouble::NotABroker, "this node is no broker");
-        drop(answer.send(Err(no_broker)));
-    }
-
     #[cfg(feature = "broker")]
-    fn prefixes(&mut self, now: Instant, answer: Answer) {
+    fn prefixes(&mut self, now: Instant, which: &Prefixes, answer: Answer) {
         match &self.broker {
-            Some(broker) => super::registry_calls::prefixes(broker, self.control.wall(now), answer),
-            None => drop(answer.send(Ok(Reply::of(PrefixList { prefixes: self.certified_prefixes(now) })))),
+            Some(broker) => {
+                super::registry_calls::prefixes(broker, self.control.wall(now), which.clone(), answer);
+            }
+            None => drop(answer.send(Ok(Reply::of(page(self.certified_prefixes(now), which))))),
         }
     }
 
@@ -297,7 +290,7 @@ impl Daemon {
     }
 
     #[cfg(feature = "broker")]
-    fn ask_registry(&mut self, request: ApiRequest, answer: Answer) {
+    fn ask_registry(&mut self, request: RegistryRequest, answer: Answer) {
         match &self.broker {
             Some(broker) => {
                 let link = super::registry_calls::LinkParts {
@@ -310,6 +303,21 @@ impl Daemon {
             None => drop(answer.send(Err(CliError::new(Trouble::NotABroker, "this node is no broker")))),
         }
     }
+}
+
+/// Those rows that were asked for, in pages.
+pub(super) fn page(mut rows: Vec<PrefixRow>, which: &Prefixes) -> PrefixList {
+    if let Some(text) = &which.text {
+        let text = text.to_lowercase();
+        rows.retain(|row| row.holder.contains(&text) || row.prefix.to_string().contains(&text));
+    }
+    rows.retain(|row| which.state.as_ref().is_none_or(|state| row.state == *state));
+    rows.retain(|row| which.pool.is_none_or(|pool| pool.covers(row.prefix)));
+    let total = rows.len() as u64;
+    let first = usize::try_from(which.offset).unwrap_or(usize::MAX).min(rows.len());
+    rows.drain(..first);
+    rows.truncate(which.limit.map_or(usize::MAX, |limit| limit as usize));
+    PrefixList { total, offset: which.offset, prefixes: rows }
 }
 
 /// Reasons are in snake case for whoever asks, whatever the crates they come from say.

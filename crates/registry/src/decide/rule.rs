@@ -148,6 +148,11 @@ impl Draft<'_> {
     }
 }
 
+/// Whether a reason may be kept.
+pub(super) fn reason_fits(reason: &str) -> Result<(), Refusal> {
+    if plain_text(reason, LONGEST_TEXT) { Ok(()) } else { Err(Refusal::TextInvalid("the reason")) }
+}
+
 fn sound(pool: &Pool) -> Result<(), Refusal> {
     let never = [
         Prefix::new(Ipv6Addr::UNSPECIFIED, 8),
