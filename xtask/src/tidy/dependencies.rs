@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Each package of ours and those it may depend on. Development dependencies keep to it too, but for the lab.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("ln6-types", &[]),
+    ("ln6-api", &["ln6-types"]),
     ("ln6-crypto", &["ln6-types"]),
     ("ln6-routing", &["ln6-types"]),
     ("ln6-overlay-core", &["ln6-types", "ln6-crypto", "ln6-routing"]),
@@ -19,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "ln6d",
         &[
             "ln6-types",
+            "ln6-api",
             "ln6-crypto",
             "ln6-routing",
             "ln6-overlay-core",
