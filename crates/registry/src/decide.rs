@@ -139,6 +139,8 @@ impl<'a> Draft<'a> {
             Command::Restore { target } => self.restore(target),
             Command::Reconsider { request } => self.reconsider(*request),
             Command::Suspend { holder, reason } => self.suspend(holder, reason),
+            Command::SetContact { holder, text } => self.set_contact(holder, text),
+            Command::SetNote { holder, text } => self.set_note(holder, text),
             Command::Resume { holder } => self.resume(holder),
             Command::Replace { holder, with } => self.replace(holder, with),
             Command::Resize { delegation, size, moving } => self.resize(*delegation, *size, *moving),

@@ -415,6 +415,24 @@ fn a_denial_can_be_undone_while_it_lasts() {
 }
 
 #[test]
+fn contacts_and_notes_are_bounded_and_never_in_the_journal() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let contact = |text: &str| Command::SetContact { holder: "quintana".into(), text: text.into() };
+    let note = |text: &str| Command::SetNote { holder: "quintana".into(), text: text.into() };
+    for command in [contact("ana@example.org"), note("two\nlines"), contact(""), note(&"x".repeat(4096))] {
+        let events = desk.operator(command).expect("changed");
+        let json = serde_json::to_string(&events).expect("json");
+        assert!(events.len() == 1 && !json.contains("ana@") && !json.contains("lines"), "{json}");
+    }
+    for bad in [contact("a\nb"), contact(&"x".repeat(513)), note("a\u{7}b"), note(&"x".repeat(4097))] {
+        assert_eq!(desk.operator(bad).map_err(|r| r.code()), Err("text_invalid"));
+    }
+    let gone = Command::SetNote { holder: "nobody".into(), text: String::new() };
+    assert_eq!(desk.operator(gone).map_err(|r| r.code()), Err("not_found"));
+}
+
+#[test]
 fn the_second_of_two_administrators_is_told_that_things_have_changed() {
     let mut desk = Desk::open();
     desk.admitted(1, "quintana");
