@@ -4,8 +4,8 @@ use crate::answer::Refused;
 use crate::error::StoreError;
 use crate::journal::{AuditFilter, Card, Journal, Owner};
 use ln6_registry::{
-    Actor, DenialView, HistoryView, HolderId, HolderQuery, HolderView, InvitationView, PAGE, Page, PoolView,
-    PrefixQuery, PrefixView, Refusal, Registry, RequestView, ReservationView, What,
+    Actor, DenialView, HistoryView, HolderId, HolderQuery, HolderView, InvitationView, PAGE, Page, Policy,
+    PoolView, PrefixQuery, PrefixView, Refusal, Registry, RequestView, ReservationView, What,
 };
 use ln6_types::{Prefix, UnixTime};
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub enum List {
     PrefixPage(PrefixQuery),
     /// Pools and what is left of them.
     Pools,
+    /// Spans and caps.
+    Policy,
     /// Prefixes that are kept.
     Reservations,
     /// The queue, oldest first.
@@ -144,6 +146,7 @@ pub enum Listed {
     Prefixes(Vec<PrefixView>),
     PrefixPage(Page<PrefixView>),
     Pools(Vec<PoolView>),
+    Policy(Policy),
     Reservations(Vec<ReservationView>),
     Requests(Vec<Asked>),
     Denials(Vec<DenialView>),
@@ -177,6 +180,7 @@ pub(crate) fn list(
         List::Prefixes => Listed::Prefixes(registry.prefix_views()),
         List::PrefixPage(query) => Listed::PrefixPage(registry.prefix_page(query)),
         List::Pools => Listed::Pools(registry.pool_views()),
+        List::Policy => Listed::Policy(registry.policy().clone()),
         List::Reservations => Listed::Reservations(registry.reservation_views()),
         List::Requests => Listed::Requests(asked(registry, journal).map_err(read)?),
         List::Denials => Listed::Denials(registry.denial_views(now)),
