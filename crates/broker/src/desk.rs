@@ -33,6 +33,7 @@ enum Work {
     List { at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>> },
     Statements { at: UnixTime, reply: Reply<Result<Statements, Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
+    SetContact { key: PublicKey, text: String, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
 }
 
@@ -74,6 +75,11 @@ impl DeskHandle {
         self.send(Work::EraseContact { key, reply });
     }
 
+    /// Notes how to reach a key's people.
+    pub fn set_contact(&self, key: PublicKey, text: String, reply: Reply<Result<(), Refused>>) {
+        self.send(Work::SetContact { key, text, reply });
+    }
+
     /// Writes a whole copy to a new file.
     pub fn backup(&self, to: PathBuf, reply: Reply<Result<(), Refused>>) {
         self.send(Work::Backup { to, reply });
@@ -101,7 +107,9 @@ fn refuse(work: Work, why: &Refused) {
         Work::Command { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
-        Work::EraseContact { reply, .. } | Work::Backup { reply, .. } => reply(Err(why)),
+        Work::EraseContact { reply, .. } | Work::SetContact { reply, .. } | Work::Backup { reply, .. } => {
+            reply(Err(why))
+        }
     }
 }
 
@@ -212,6 +220,11 @@ impl<J: Journal + 'static> Desk<J> {
                 group.cards.push(CardChange { owner, contact, note: None });
                 Outcome::Read
             }
+            Work::SetContact { key, text, .. } => {
+                let (owner, contact) = (Owner::Key(*key), Some(text.clone()));
+                group.cards.push(CardChange { owner, contact, note: None });
+                Outcome::Read
+            }
             _ => Outcome::Read,
         }
     }
@@ -310,6 +323,8 @@ impl<J: Journal + 'static> Desk<J> {
                 reply(all.ok_or_else(unread).and_then(|all| all.map_err(|error| (&error).into())));
             }
             (Work::EraseContact { reply, .. }, _) => reply(Ok(())),
+            // It was written with the group.
+            (Work::SetContact { reply, .. }, _) => reply(Ok(())),
             (Work::Backup { to, reply }, _) => {
                 reply(self.journal.backup(&to).map_err(|error| (&error).into()))
             }

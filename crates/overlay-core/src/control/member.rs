@@ -364,8 +364,12 @@ impl Control {
             return;
         }
         peer.kind = kind;
+        let path = peer.path;
         self.peers.changed.insert(idx);
         self.settle_link(now, idx);
+        if let Some(path) = path {
+            self.prove_keys(now, idx, path);
+        }
         if kind == PeerKind::Guest {
             self.tell_why(now, idx);
         }
