@@ -593,6 +593,38 @@ fn who_held_a_prefix_at_a_time_has_an_answer() {
 }
 
 #[test]
+fn who_speaks_for_an_exit_is_decided_on_the_machine_itself() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "exit");
+    desk.admitted(2, "plain");
+    let roles = Roles { exit: true, ..Roles::default() };
+    desk.operator(Command::SetRoles { holder: "exit".into(), roles }).expect("set");
+    let with = || Replacement::Key { key: key(9), sign: VerifyKey([9; 32]) };
+    let of = |name: &str| {
+        let holder = || name.to_owned();
+        let reason = String::new;
+        vec![
+            Command::AddKey { holder: holder(), key: key(8), sign: VerifyKey([8; 32]) },
+            Command::Replace { holder: holder(), with: with() },
+            Command::Suspend { holder: holder(), reason: reason() },
+            Command::Revoke { target: Target::Holder(holder()), reason: reason(), compromised: false },
+        ]
+    };
+    for admin in [Actor::Admin("maria".into()), Actor::Token("ci".into())] {
+        for command in of("exit") {
+            assert_eq!(desk.give(admin.clone(), command), Err(Refusal::NeedsOperator));
+        }
+        let by_key =
+            Command::Revoke { target: Target::Key(key(1)), reason: String::new(), compromised: true };
+        assert_eq!(desk.give(admin, by_key), Err(Refusal::NeedsOperator));
+    }
+    let plain = of("plain").into_iter().next().expect("one");
+    desk.give(Actor::Admin("maria".into()), plain).expect("a plain holder is theirs to manage");
+    let suspend = of("exit").swap_remove(2);
+    desk.operator(suspend).expect("the operator may");
+}
+
+#[test]
 fn pools_and_roles_are_set_on_the_machine_itself() {
     let mut desk = Desk::open();
     desk.admitted(1, "exit");

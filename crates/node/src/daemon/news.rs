@@ -157,6 +157,13 @@ impl News {
         }
     }
 
+    /// Notes what somebody has done.
+    #[cfg(feature = "broker")]
+    pub(crate) fn happened(&mut self, code: &'static str, message: String, wall: UnixTime) {
+        tracing::info!(code, "{message}");
+        self.push(wall, Line { code, severity: Severity::Note, peer: None, message });
+    }
+
     /// Notes an event; `name` gives the name of a key.
     pub(crate) fn add(&mut self, notice: &Notice, wall: UnixTime, name: impl Fn(&PublicKey) -> String) {
         let Some(line) = line_of(notice, name) else { return };
