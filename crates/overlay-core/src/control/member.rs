@@ -6,7 +6,7 @@ use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
 use crate::control::message::{Body, Item, ItemKind, JoinReply, JoinRequest, Leave, Message, join_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
-use crate::control::{Control, PERSIST_PAUSE, PERSIST_SOON, secrets};
+use crate::control::{Control, PERSIST_PAUSE, PERSIST_SOON, PURGE, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -316,6 +316,17 @@ impl Control {
         }
     }
 
+    /// Forgets what ended long ago, for the disk too.
+    pub(crate) fn purge(&mut self, now: Instant) {
+        self.purge_at = now + PURGE;
+        let before = self.membership.generation();
+        self.membership.purge(self.clock.believed(now));
+        if self.membership.generation() != before {
+            self.rights_changed = true;
+            self.persist_soon(now, RECORDS_PAUSE);
+        }
+    }
+
     /// Looks at every right anew after certificates, revocations or the time changed.
     pub(crate) fn settle_rights(&mut self, now: Instant) {
         let due = now >= self.rights_at || self.rights_until.is_some_and(|until| self.wall(now) >= until);
@@ -323,9 +334,7 @@ impl Control {
             return;
         }
         self.rights_changed = false;
-        if let Some(signed) = self.membership.signed_time() {
-            self.hear_time(now, signed);
-        }
+        self.hear_signed_times(now);
         let wall = self.wall(now);
         self.rights_until = self.membership.next_change(wall);
         self.rights_at = self.rights_until.map_or(Instant::FAR_FUTURE, |until| now + until.since(wall));

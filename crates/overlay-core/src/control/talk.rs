@@ -220,7 +220,7 @@ impl Control {
         let (key, kind) = (peer.key, peer.kind);
         let is_told_broker = self.brokers.iter().any(|broker| broker.key == key);
         if let Some(wall) = hello.wall.filter(|_| is_told_broker) {
-            self.hear_time(now, wall);
+            self.hear_time(now, key, wall);
         }
         if hello.ask {
             self.say_hello(now, idx, false);
