@@ -120,6 +120,8 @@ pub struct Control {
 
     // What follows from them.
     standing: Standing,
+    /// A certificate of ours is in force.
+    is_member: bool,
     refusal: Option<(String, String)>,
     /// The delegation was given back.
     has_left: bool,
@@ -234,6 +236,7 @@ impl Control {
             gossip: Gossip::new(jitter.next()),
             routing,
             standing,
+            is_member: false,
             refusal: saved.refusal,
             has_left: false,
             held: Vec::new(),

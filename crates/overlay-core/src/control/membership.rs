@@ -512,7 +512,8 @@ impl Membership {
         Accepted::New { released }
     }
 
-    fn sign_keys(&self, key: &PublicKey) -> BTreeSet<VerifyKey> {
+    /// The Ed25519 keys that certificates of `key` name, in force or not.
+    pub fn sign_keys(&self, key: &PublicKey) -> BTreeSet<VerifyKey> {
         let grants = self.grants.get(key).into_iter().flat_map(BTreeMap::values);
         grants.flat_map(Grants::all).map(|certificate| certificate.sign).collect()
     }

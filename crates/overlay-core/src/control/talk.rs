@@ -132,12 +132,8 @@ impl Control {
             Body::Join(request) => self.handle_join(idx, false, request),
             Body::Renew(request) => self.handle_join(idx, true, request),
             Body::JoinReply(reply) => self.handle_join_reply(now, idx, reply),
-            Body::Leave(_) => {
-                if let Some(from) = self.peers.get(idx).map(|peer| peer.key) {
-                    self.out(Output::LeftBroker { from });
-                }
-            }
-            Body::LeaveReply { .. } => self.handle_left(now, idx),
+            Body::Leave(leave) => self.handle_leave(now, idx, &leave),
+            Body::LeaveReply { refused } => self.handle_left(now, idx, refused.as_deref()),
             Body::Probe { token, sent } => {
                 let seen_at = self.seen_of(now, idx);
                 self.say(idx, Body::ProbeReply { token, sent, seen_at });
