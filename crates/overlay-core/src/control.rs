@@ -334,6 +334,17 @@ impl Control {
         }
     }
 
+    /// Addresses that were not known when this peer was tried last: it is tried again at once.
+    fn learn_addresses(&mut self, now: Instant, key: PublicKey, addresses: &[SocketAddr]) {
+        self.add_addresses(now, key, addresses);
+        let Some(idx) = self.peers.by_key(&key) else { return };
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if !peer.connected() && peer.meta.any() && peer.pending.is_none() {
+            peer.failures = 0;
+            self.timers.set(idx, Reason::Connect, now);
+        }
+    }
+
     fn out(&mut self, output: Output) {
         self.output.push_back(output);
     }

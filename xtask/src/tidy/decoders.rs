@@ -44,7 +44,7 @@ const DECODERS: &[Decoder] = &[
     ("crates/registry/src/event.rs", "deserialize", "registry_event"),
     ("crates/registry/src/apply.rs", "apply", "registry_event"),
     ("crates/node/src/config.rs", "parse", "config"),
-    ("crates/node/src/api/request.rs", "from_http", "api_request"),
+    ("crates/api/src/request.rs", "from_http", "api_request"),
 ];
 
 fn complaints(root: &Path, decoders: &[Decoder]) -> Vec<String> {

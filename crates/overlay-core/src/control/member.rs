@@ -618,7 +618,7 @@ impl Control {
                 self.firewall = firewall;
                 self.plan_changed = true;
             }
-            Command::Addresses { of, addresses } => self.add_addresses(now, of, &addresses),
+            Command::Addresses { of, addresses } => self.learn_addresses(now, of, &addresses),
             Command::Leave => self.leave(now)?,
             Command::Shutdown => {
                 self.routing.shutdown(now);
