@@ -34,6 +34,7 @@ enum Work {
     List { at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>> },
     Statements { at: UnixTime, reply: Reply<Result<Statements, Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
+    SetContact { key: PublicKey, text: String, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
     Export { to: PathBuf, cards: bool, reply: Reply<Result<(), Refused>> },
 }
@@ -87,6 +88,11 @@ impl DeskHandle {
         self.send(Work::EraseContact { key, reply });
     }
 
+    /// Notes how to reach a key's people.
+    pub fn set_contact(&self, key: PublicKey, text: String, reply: Reply<Result<(), Refused>>) {
+        self.send(Work::SetContact { key, text, reply });
+    }
+
     /// Writes a whole copy to a new file.
     pub fn backup(&self, to: PathBuf, reply: Reply<Result<(), Refused>>) {
         self.send(Work::Backup { to, reply });
@@ -120,9 +126,10 @@ fn refuse(work: Work, why: &Refused) {
         Work::Preview { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
-        Work::EraseContact { reply, .. } | Work::Backup { reply, .. } | Work::Export { reply, .. } => {
-            reply(Err(why))
-        }
+        Work::EraseContact { reply, .. }
+        | Work::SetContact { reply, .. }
+        | Work::Backup { reply, .. }
+        | Work::Export { reply, .. } => reply(Err(why)),
     }
 }
 
@@ -230,6 +237,11 @@ impl<J: Journal + 'static> Desk<J> {
             }
             Work::EraseContact { key, .. } => {
                 let (owner, contact) = (Owner::Key(*key), Some(String::new()));
+                group.cards.push(CardChange { owner, contact, note: None });
+                Outcome::Read
+            }
+            Work::SetContact { key, text, .. } => {
+                let (owner, contact) = (Owner::Key(*key), Some(text.clone()));
                 group.cards.push(CardChange { owner, contact, note: None });
                 Outcome::Read
             }
@@ -344,6 +356,8 @@ impl<J: Journal + 'static> Desk<J> {
             (Work::Export { to, cards, reply }, _) => {
                 reply(self.journal.export(&to, cards).map_err(|error| (&error).into()))
             }
+            // It was written with the group.
+            (Work::SetContact { reply, .. }, _) => reply(Ok(())),
             (Work::Backup { to, reply }, _) => {
                 reply(self.journal.backup(&to).map_err(|error| (&error).into()))
             }

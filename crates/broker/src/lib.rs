@@ -8,6 +8,7 @@ mod desk;
 mod error;
 mod issue;
 mod journal;
+pub mod keylist;
 mod list;
 mod store;
 

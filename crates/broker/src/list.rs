@@ -4,8 +4,8 @@ use crate::answer::Refused;
 use crate::error::StoreError;
 use crate::journal::{AuditFilter, Card, Journal, Owner};
 use ln6_registry::{
-    Actor, DenialView, HistoryView, HolderId, HolderQuery, HolderView, InvitationView, PAGE, Page, PoolView,
-    PrefixQuery, PrefixView, Refusal, Registry, RequestView, ReservationView, Space, What,
+    Actor, DenialView, HistoryView, HolderId, HolderQuery, HolderView, InvitationView, PAGE, Page, Policy,
+    PoolView, PrefixQuery, PrefixView, Refusal, Registry, RequestView, ReservationView, Space, What,
 };
 use ln6_types::{Prefix, UnixTime};
 use serde::Serialize;
@@ -37,6 +37,8 @@ pub enum List {
         /// Which.
         block: Prefix,
     },
+    /// Spans and caps.
+    Policy,
     /// Prefixes that are kept.
     Reservations,
     /// The queue, oldest first.
@@ -150,6 +152,7 @@ pub enum Listed {
     PrefixPage(Page<PrefixView>),
     Pools(Vec<PoolView>),
     Space(Space),
+    Policy(Policy),
     Reservations(Vec<ReservationView>),
     Requests(Vec<Asked>),
     Denials(Vec<DenialView>),
@@ -184,6 +187,7 @@ pub(crate) fn list(
         List::PrefixPage(query) => Listed::PrefixPage(registry.prefix_page(query)),
         List::Pools => Listed::Pools(registry.pool_views()),
         List::Space { block } => Listed::Space(registry.space(*block)),
+        List::Policy => Listed::Policy(registry.policy().clone()),
         List::Reservations => Listed::Reservations(registry.reservation_views()),
         List::Requests => Listed::Requests(asked(registry, journal).map_err(read)?),
         List::Denials => Listed::Denials(registry.denial_views(now)),

@@ -7,7 +7,8 @@ mod raw;
 mod value;
 mod write;
 
-pub use diff::{Change, diff};
+pub use diff::diff;
+pub use ln6_api::schema::Change;
 pub use value::{Endpoint, InterfaceName, NodeName, Secret};
 pub use write::render;
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub wireguard: Vec<Wireguard>,
     /// Where metrics are offered; nowhere if absent.
     pub metrics: Option<SocketAddr>,
+    /// The account that the admin page runs as; none if there is no page.
+    pub page_user: Option<String>,
 }
 
 /// `[node]`.
@@ -286,6 +289,7 @@ impl Config {
             exit: true,
             wireguard: Vec::new(),
             metrics: None,
+            page_user: None,
         }
     }
 

@@ -9,14 +9,13 @@ pub mod config;
 pub mod daemon;
 pub mod doctor;
 pub mod duration;
-pub mod error;
 pub mod files;
 pub mod from_view;
 pub mod logging;
 pub mod metrics;
 pub mod qr;
 pub mod render;
-pub mod schema;
 pub mod wgquick;
 
 pub use command::main;
+pub use ln6_api::{error, schema};

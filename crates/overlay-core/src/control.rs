@@ -4,6 +4,7 @@
 //! order, then sleep until [`Control::poll_timeout`] at most. Every input carries the time.
 
 mod babel;
+mod clock;
 mod config;
 mod connect;
 pub mod gossip;
@@ -14,6 +15,7 @@ mod output;
 mod peer;
 mod picture;
 mod plan;
+mod probe;
 mod secrets;
 mod session;
 mod stamps;
@@ -28,6 +30,7 @@ pub use secrets::Secrets;
 pub use timers::Reason;
 
 use crate::control::babel::{Rights, rights};
+use crate::control::clock::Clock;
 use crate::control::gossip::Gossip;
 use crate::control::membership::Membership;
 use crate::control::message::Item;
@@ -62,8 +65,6 @@ const HOPE: Duration = Duration::from_secs(10);
 /// How often in a minute the state is written for what others bring.
 const STORES: usize = 8;
 
-/// A clock that shows less was never set: 2026-01-01.
-const FIRST_RELEASE: UnixTime = UnixTime::from_secs(1_767_225_600);
 /// A Babel sequence number above those of the previous run. Where nothing was stored (the first run, or a lost disk) it
 /// comes from the clock, which runs on faster than sequence numbers usually do.
 fn first_seqno(saved: &NodeState, wall: UnixTime) -> u16 {
@@ -74,8 +75,8 @@ fn first_seqno(saved: &NodeState, wall: UnixTime) -> u16 {
     }
 }
 
-/// How far brokers may lift a clock that may be right.
-const MOST_LIFT: Duration = Duration::from_secs(30 * 86_400);
+/// How often what ended long ago is looked for.
+const PURGE: Duration = Duration::from_secs(3600);
 
 /// One node's control plane.
 pub struct Control {
@@ -105,10 +106,7 @@ pub struct Control {
     // Randomness and time.
     secrets: Box<dyn Secrets>,
     jitter: Jitter,
-    /// Wall-clock time at a monotonic one.
-    clock: (Instant, UnixTime),
-    /// What it is at least, at a monotonic time; runs on.
-    floor: (Instant, UnixTime),
+    clock: Clock,
     stamps: Stamps,
     waiting_for_stamps: BTreeSet<PeerIdx>,
     cookies: CookieChecker,
@@ -122,6 +120,8 @@ pub struct Control {
 
     // What follows from them.
     standing: Standing,
+    /// A certificate of ours is in force.
+    is_member: bool,
     refusal: Option<(String, String)>,
     /// The delegation was given back.
     has_left: bool,
@@ -155,6 +155,7 @@ pub struct Control {
     plan_changed: bool,
     plan: Option<HostPlan>,
     review_at: Instant,
+    purge_at: Instant,
     join_at: Instant,
     ask_at: Instant,
     record_at: Instant,
@@ -225,8 +226,7 @@ impl Control {
             transit: config.transit,
             mtu: config.mtu,
             secrets,
-            clock: (now, wall),
-            floor: (now, saved.time_floor),
+            clock: Clock::new(now, wall, saved.time_floor),
             stamps: Stamps::new(saved.stamp_ceiling),
             waiting_for_stamps: BTreeSet::new(),
             cookies,
@@ -236,6 +236,7 @@ impl Control {
             gossip: Gossip::new(jitter.next()),
             routing,
             standing,
+            is_member: false,
             refusal: saved.refusal,
             has_left: false,
             held: Vec::new(),
@@ -264,6 +265,7 @@ impl Control {
             plan_changed: true,
             plan: None,
             review_at: now,
+            purge_at: now + PURGE,
             join_at: now,
             ask_at: now,
             record_at: Instant::FAR_FUTURE,
@@ -277,7 +279,6 @@ impl Control {
             refusals: BTreeMap::new(),
             output: VecDeque::new(),
         };
-        control.bound_floor(now);
         control.restore(now, saved.items, saved.cache, config.stock);
         control.mail_gate();
         control.settle(now);
@@ -333,38 +334,15 @@ impl Control {
         }
     }
 
-    /// The wall clock's time at `now`, as far as it is known; never below the floor.
-    pub fn wall(&self, now: Instant) -> UnixTime {
-        let (then, clock) = self.clock;
-        (clock + now.since(then)).max(self.known_time(now))
-    }
-
-    /// A broker's word, signed or in its own session, on what time it is. It only lifts a clock below it; a clock that may
-    /// be right is lifted by no more than [`MOST_LIFT`], however often.
-    pub(crate) fn hear_time(&mut self, now: Instant, at: UnixTime) {
-        let (then, clock) = self.clock;
-        let clock = clock + now.since(then);
-        let believable = clock < FIRST_RELEASE || at <= clock + MOST_LIFT;
-        if believable && at > self.known_time(now) {
-            self.floor = (now, at);
+    /// Addresses that were not known when this peer was tried last: it is tried again at once.
+    fn learn_addresses(&mut self, now: Instant, key: PublicKey, addresses: &[SocketAddr]) {
+        self.add_addresses(now, key, addresses);
+        let Some(idx) = self.peers.by_key(&key) else { return };
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if !peer.connected() && peer.meta.any() && peer.pending.is_none() {
+            peer.failures = 0;
+            self.timers.set(idx, Reason::Connect, now);
         }
-    }
-
-    /// A clock that may be right keeps the floor within reach: what was saved or heard while it was wrong must not outlast that.
-    fn bound_floor(&mut self, now: Instant) {
-        let (then, clock) = self.clock;
-        let most = clock + now.since(then) + MOST_LIFT;
-        let (then, floor) = self.floor;
-        if clock >= FIRST_RELEASE && floor + now.since(then) > most {
-            self.floor = (now, most);
-        }
-    }
-
-    /// The time that is known to have passed whatever our own clock says: this is what outlives a restart. Were our own
-    /// clock's time kept, one that once ran years ahead would end every certificate for ever.
-    fn known_time(&self, now: Instant) -> UnixTime {
-        let (then, floor) = self.floor;
-        floor + now.since(then)
     }
 
     fn out(&mut self, output: Output) {
@@ -380,8 +358,8 @@ impl Control {
     pub fn handle_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Handshake { from, message } => self.handle_handshake(now, from, &message),
-            Event::Inner { peer, packet } => match packet.first().map(|octet| octet >> 4) {
-                Some(0) => self.handle_frame(now, peer, &packet),
+            Event::Inner { peer, from, packet } => match packet.first().map(|octet| octet >> 4) {
+                Some(0) => self.handle_frame(now, peer, from, &packet),
                 _ => self.handle_link_local(now, peer, &packet),
             },
             Event::Wanted(peer) => self.want(now, peer),
@@ -390,6 +368,7 @@ impl Control {
             Event::Seen(peer, seen) => self.handle_seen(now, peer, seen),
             Event::Worn(peer) => self.initiate(now, peer),
             Event::Stranger { from } => self.handle_stranger(now, from),
+            Event::StrangerRelayed { router, .. } => self.handle_stranger_relayed(now, router),
             // Babel finds out by itself; a relayed session is moved when it does.
             Event::NoRelay { .. } => {}
             Event::Elsewhere { worker, from, datagram } => {
@@ -413,6 +392,17 @@ impl Control {
         }
     }
 
+    /// The same behind a relay. Any member may say so of another: who has a session is only looked at.
+    fn handle_stranger_relayed(&mut self, now: Instant, router: RouterId) {
+        let Some(idx) = self.peers.by_router(&router) else { return };
+        let known = self.peers.get(idx).filter(|peer| peer.kind == PeerKind::Node);
+        match known.map(|peer| &peer.current) {
+            None => {}
+            Some(None) => self.initiate_anew(now, idx),
+            Some(Some(_)) => self.look_at_path(now, idx),
+        }
+    }
+
     /// The state named by `id` is on disk.
     pub fn handle_stored(&mut self, now: Instant, id: StoreId) {
         if let Some((storing, ceiling)) = self.storing
@@ -429,8 +419,7 @@ impl Control {
 
     /// The shell's clock says it is `wall`. Never goes below the floor.
     pub fn handle_clock(&mut self, now: Instant, wall: UnixTime) {
-        self.clock = (now, wall);
-        self.bound_floor(now);
+        self.clock.set(now, wall);
         self.settle(now);
     }
 
@@ -505,6 +494,7 @@ impl Control {
             Reason::Watch => self.watch_again(now, peer),
             Reason::Connect => self.want(now, peer),
             Reason::Resend => self.resend(now, peer),
+            Reason::Prove => self.prove_again(now, peer),
             Reason::Upgrade => self.upgrade(now, peer),
         }
         if reason == Reason::Persistent
@@ -568,7 +558,7 @@ impl Control {
             stamp_ceiling: ceiling,
             seqno_ceiling: self.seqno_ceiling,
             record_counter: self.record_counter + 16,
-            time_floor: self.known_time(now),
+            time_floor: self.clock.known(now),
             refusal: self.refusal.clone(),
         };
         self.out(Output::Persist(self.store, Box::new(state)));

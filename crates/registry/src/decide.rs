@@ -10,9 +10,10 @@ mod revocation;
 mod rule;
 mod tenancy;
 
-use crate::command::{Actor, Command};
+use crate::command::{Actor, Command, Target};
 use crate::event::{Cause, Event, Issue, Revocation, Revoked, V1, What};
 use crate::id::HolderId;
+use crate::invitation::Purpose;
 use crate::order::{Order, Revision};
 use crate::refusal::Refusal;
 use crate::registry::{Delegation, DelegationState, Holder, KeyRecord, Leaf, Registry, Roles};
@@ -71,6 +72,39 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Whether a command decides who speaks for a holder that is an exit or a broker, or whether it stays one.
+    fn is_of_the_core(&self, command: &Command) -> bool {
+        let core = |holder: &Holder| holder.roles.exit || holder.roles.broker;
+        let named = |name: &str| self.holder_named(name).is_some_and(core);
+        let target = |target: &Target| match target {
+            Target::Holder(name) => named(name),
+            Target::Key(key) => {
+                self.keys.get(key).and_then(|record| self.holders.get(&record.holder)).is_some_and(core)
+            }
+        };
+        match command {
+            Command::Approve { holder: Some(name), .. }
+            | Command::AddKey { holder: name, .. }
+            | Command::Replace { holder: name, .. }
+            | Command::Suspend { holder: name, .. }
+            | Command::Resume { holder: name } => named(name),
+            Command::Revoke { target: who, .. } | Command::Restore { target: who } => target(who),
+            Command::Invite(new) => match new.purpose {
+                Purpose::Admit => false,
+                Purpose::AddKey(id) | Purpose::Replace(id) => self.holders.get(&id).is_some_and(core),
+            },
+            // A list may name the key that an exit has; it may not give the exit another one.
+            Command::AdmitListed { name, key, .. } => {
+                let own = self.keys.get(key).and_then(|record| self.holders.get(&record.holder));
+                named(name) && own.is_none_or(|own| own.name != *name)
+            }
+            Command::Unlist { key } => target(&Target::Key(*key)),
+            _ => false,
+        }
+    }
+}
+
 /// Whether `who` may give such a command at all.
 fn allowed(registry: &Registry, who: &Actor, command: &Command) -> Result<(), Refusal> {
     let own = |key: &PublicKey| *who == Actor::Node(*key);
@@ -81,6 +115,13 @@ fn allowed(registry: &Registry, who: &Actor, command: &Command) -> Result<(), Re
             Actor::Admin(_) | Actor::Token(_),
             Command::SetPool(_) | Command::SetPolicy(_) | Command::SetRoles { .. } | Command::Renumber { .. },
         ) => Err(Refusal::NeedsOperator),
+        // Whoever gives an exit's or a broker's place to another key makes an exit or a broker; whoever takes it away
+        // ends one.
+        (Actor::Admin(_) | Actor::Token(_) | Actor::KeyList(_), command)
+            if registry.is_of_the_core(command) =>
+        {
+            Err(Refusal::NeedsOperator)
+        }
         (Actor::Admin(_) | Actor::Token(_), _) => Ok(()),
         (Actor::KeyList(_), Command::AdmitListed { .. } | Command::Unlist { .. }) => Ok(()),
         (_, Command::Join(join)) if own(&join.key) => Ok(()),

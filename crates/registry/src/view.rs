@@ -98,6 +98,8 @@ pub struct PrefixView {
     pub named_until: UnixTime,
     /// The shortest length it could grow to in place just now.
     pub grows_to: u8,
+    /// The keys that speak for its holder.
+    pub keys: Vec<PublicKey>,
 }
 
 /// A pool as shown.
@@ -262,6 +264,7 @@ impl Registry {
             since: d.since,
             named_until: d.named_until,
             grows_to: d.prefix.len(),
+            keys: self.active_keys(holder).copied().collect(),
         })
     }
 

@@ -471,6 +471,22 @@ fn a_key_list_has_no_say_over_others_nor_over_administrators() {
 }
 
 #[test]
+fn neither_a_key_list_nor_an_invitation_makes_an_exit_of_another_key() {
+    let mut desk = Desk::open();
+    desk.give(list("git"), listed("exit", 1)).expect("admitted");
+    let roles = Roles { exit: true, ..Roles::default() };
+    desk.operator(Command::SetRoles { holder: "exit".into(), roles }).expect("an exit");
+    assert!(desk.give(list("git"), listed("exit", 1)).expect("as it is").is_empty());
+    assert_eq!(desk.give(list("git"), listed("exit", 2)), Err(Refusal::NeedsOperator));
+    assert_eq!(desk.give(list("git"), Command::Unlist { key: key(1) }), Err(Refusal::NeedsOperator));
+    let id = desk.registry.holder_named("exit").expect("holder").id;
+    for purpose in [Purpose::AddKey(id), Purpose::Replace(id)] {
+        let invite = Command::Invite(NewInvitation { valid_for: DAY, name: None, size: None, purpose });
+        assert_eq!(desk.give(Actor::Admin("maria".into()), invite), Err(Refusal::NeedsOperator));
+    }
+}
+
+#[test]
 fn what_is_reserved_under_a_name_is_given_to_it_whatever_size_it_asks_for() {
     let mut desk = Desk::open();
     let kept = p("2001:db8:7:4200::/56");
@@ -742,6 +758,38 @@ fn who_held_a_prefix_at_a_time_has_an_answer() {
     let between = UnixTime::from_secs(during.as_secs() + 50 * DAY);
     assert!(desk.registry.history_of(prefix, between).is_empty());
     assert_eq!(desk.registry.tenures_of(prefix).len(), 2);
+}
+
+#[test]
+fn who_speaks_for_an_exit_is_decided_on_the_machine_itself() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "exit");
+    desk.admitted(2, "plain");
+    let roles = Roles { exit: true, ..Roles::default() };
+    desk.operator(Command::SetRoles { holder: "exit".into(), roles }).expect("set");
+    let with = || Replacement::Key { key: key(9), sign: VerifyKey([9; 32]) };
+    let of = |name: &str| {
+        let holder = || name.to_owned();
+        let reason = String::new;
+        vec![
+            Command::AddKey { holder: holder(), key: key(8), sign: VerifyKey([8; 32]) },
+            Command::Replace { holder: holder(), with: with() },
+            Command::Suspend { holder: holder(), reason: reason() },
+            Command::Revoke { target: Target::Holder(holder()), reason: reason(), compromised: false },
+        ]
+    };
+    for admin in [Actor::Admin("maria".into()), Actor::Token("ci".into())] {
+        for command in of("exit") {
+            assert_eq!(desk.give(admin.clone(), command), Err(Refusal::NeedsOperator));
+        }
+        let by_key =
+            Command::Revoke { target: Target::Key(key(1)), reason: String::new(), compromised: true };
+        assert_eq!(desk.give(admin, by_key), Err(Refusal::NeedsOperator));
+    }
+    let plain = of("plain").into_iter().next().expect("one");
+    desk.give(Actor::Admin("maria".into()), plain).expect("a plain holder is theirs to manage");
+    let suspend = of("exit").swap_remove(2);
+    desk.operator(suspend).expect("the operator may");
 }
 
 #[test]

@@ -1,16 +1,7 @@
 //! What a new configuration changes, and what of it needs a restart.
 
 use super::Config;
-use serde::{Deserialize, Serialize};
-
-/// One setting that differs.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Change {
-    /// Which: `node.mtu`, `firewall`, `wireguard.phone`.
-    pub what: String,
-    /// Whether it is applied only at the next start.
-    pub needs_restart: bool,
-}
+use ln6_api::schema::Change;
 
 /// Every setting in which `new` differs from `old`, in the order of the file.
 pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
@@ -38,5 +29,6 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     note("exit.enabled", old.exit != new.exit, true);
     note("wireguard", old.wireguard != new.wireguard, false);
     note("metrics.listen", old.metrics != new.metrics, true);
+    note("page.user", old.page_user != new.page_user, true);
     changes
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 impl Render for StatusReport {
     fn render(&self, style: Style) -> String {
-        let mut out = self.head(style);
+        let mut out = head(self, style);
         problems(&mut out, &self.problems, style.paint);
         out.push('\n');
         let mut line = |label: &str, text: String| {
@@ -16,7 +16,7 @@ impl Render for StatusReport {
                 let _ = writeln!(out, "  {} {text}", style.paint.dim(&format!("{label:<10}")));
             }
         };
-        line("Prefix", self.prefix_line(style));
+        line("Prefix", prefix_line(self, style));
         for lan in &self.lans {
             let note = if lan.deprecated { " (going away)" } else { "" };
             line("LAN", format!("{}  {}{note}", lan.interface, lan.prefix));
@@ -38,32 +38,26 @@ impl Render for StatusReport {
     }
 }
 
-impl StatusReport {
-    fn head(&self, style: Style) -> String {
-        let (words, tone) = standing(&self.standing);
-        format!(
-            "{} · {} · up {} · ln6d {}\n",
-            style.paint.bold(&self.node.name),
-            toned(style.paint, &words, tone),
-            age(self.node.started, self.time),
-            self.version
-        )
-    }
+fn head(report: &StatusReport, style: Style) -> String {
+    let (words, tone) = standing(&report.standing);
+    format!(
+        "{} · {} · up {} · ln6d {}\n",
+        style.paint.bold(&report.node.name),
+        toned(style.paint, &words, tone),
+        age(report.node.started, report.time),
+        report.version
+    )
+}
 
-    fn prefix_line(&self, style: Style) -> String {
-        let all = self
-            .prefixes
-            .iter()
-            .map(|prefix| style.paint.bold(&prefix.to_string()))
-            .collect::<Vec<_>>()
-            .join(", ");
-        match self.standing.not_after {
-            Some(end) if !all.is_empty() => {
-                format!("{all}  until {} ({})", day(end), in_span(end, self.time))
-            }
-            _ if all.is_empty() => "none".to_owned(),
-            _ => all,
+fn prefix_line(report: &StatusReport, style: Style) -> String {
+    let all: Vec<_> = report.prefixes.iter().map(|prefix| style.paint.bold(&prefix.to_string())).collect();
+    let all = all.join(", ");
+    match report.standing.not_after {
+        Some(end) if !all.is_empty() => {
+            format!("{all}  until {} ({})", day(end), in_span(end, report.time))
         }
+        _ if all.is_empty() => "none".to_owned(),
+        _ => all,
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::control::membership::tests::{NODE, broker, network, node, record};
-use crate::control::{Config, NodeState, StoreId};
+use crate::control::membership::tests::{BROKER, NODE, broker, head, network, node, record};
+use crate::control::{Config, NodeState, PERSIST_SOON, StoreId};
 use crate::host_plan::Inbound;
 use core::net::Ipv4Addr;
 use ln6_crypto::SigningKey;
@@ -152,6 +152,50 @@ fn whoever_forges_sources_does_not_drive_out_the_addresses_that_worked() {
     let peer = control.peers.get(idx).expect("known");
     assert_eq!((&peer.known[..7], peer.path), (&best[..], Some(path_then)));
     assert!(peer.known.len() <= 8);
+}
+
+#[test]
+fn certificates_that_ended_long_ago_go_once_signed_time_says_so() {
+    let mut control = control();
+    control.membership.import(&[broker(), node(NODE, 1, &[])], NOW);
+    control.handle_stored(at(0), StoreId(1));
+    let kept = |control: &Control| control.membership.items().len();
+    let day = |days: u64| NOW + Duration::from_secs(days * 86_400);
+    // Years ahead, and nobody has signed that.
+    control.handle_clock(at(4000), day(3000));
+    control.handle_timeout(at(4000));
+    assert_eq!(kept(&control), 2);
+    control.handle_clock(at(5000), day(211));
+    control.membership.import(&[head(BROKER, day(200), 0)], NOW);
+    control.rights_changed = true;
+    control.handle_timeout(at(9000));
+    assert_eq!(kept(&control), 3);
+    control.handle_timeout(at(13_000));
+    assert_eq!(kept(&control), 2, "the node's went, the broker's and its head stay");
+    assert!(control.persist_at < at(13_000 + 601), "the disk follows");
+}
+
+#[test]
+fn an_answer_ends_the_wait_for_it_and_the_next_silence_counts_from_its_own_beginning() {
+    let mut control = control();
+    control.handle_stored(at(0), StoreId(1));
+    let idx = control.intern(at(0), PublicKey([9; 32]));
+    let peer = control.peers.get_mut(idx).expect("known");
+    (peer.path, peer.current) = (Some(path(1)), Some(keys(at(0), 1)));
+    let counters = peer.counters.clone();
+    let sent = Watch { sent: true, ..Watch::default() };
+    control.handle_seen(at(1), idx, sent);
+    // Heard when no edge was armed.
+    counters.received(1, 100);
+    for second in 2..17 {
+        control.handle_timeout(at(second));
+        control.handle_seen(at(second), idx, sent);
+        assert_eq!(control.counters.initiations_sent, 0, "second {second}");
+    }
+    for second in 17..19 {
+        control.handle_timeout(at(second));
+    }
+    assert_eq!(control.counters.initiations_sent, 1);
 }
 
 #[test]

@@ -1,111 +1,9 @@
-//! What the API answers: one named schema each, first key `schema`, base units, RFC 3339 times. Fields are only ever
-//! added.
+//! What a node answers of itself and of its network.
 
-use jiff::Timestamp;
-use ln6_types::{Fingerprint, Prefix, PublicKey, RouterId, UnixTime};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
+use super::Time;
+use ln6_types::{Fingerprint, Prefix, PublicKey, RouterId};
+use serde::{Deserialize, Serialize};
 use std::net::{Ipv6Addr, SocketAddr};
-
-/// A moment, in RFC 3339 on the wire, in whole seconds.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Time(pub UnixTime);
-
-impl Time {
-    /// `secs` seconds after 1970.
-    pub const fn from_secs(secs: u64) -> Self {
-        Time(UnixTime::from_secs(secs))
-    }
-
-    /// The system's clock, which may be wrong.
-    pub fn now() -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Time::from_secs(since.map_or(0, |since| since.as_secs()))
-    }
-
-    /// Seconds after 1970.
-    pub const fn as_secs(self) -> u64 {
-        self.0.as_secs()
-    }
-}
-
-impl fmt::Display for Time {
-    /// RFC 3339; what lies beyond the year 9999 is shown as its last second.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let second = i64::try_from(self.as_secs()).ok().and_then(|secs| Timestamp::from_second(secs).ok());
-        fmt::Display::fmt(
-            &second.unwrap_or(Timestamp::from_second(253_402_207_200).unwrap_or(Timestamp::MAX)),
-            f,
-        )
-    }
-}
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let time: Timestamp = text.parse().map_err(serde::de::Error::custom)?;
-        u64::try_from(time.as_second()).map(Time::from_secs).map_err(serde::de::Error::custom)
-    }
-}
-
-/// A response whose first key names its schema.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Named<T> {
-    /// Such as `ln6d.peers/1`.
-    pub schema: String,
-    /// The rest.
-    #[serde(flatten)]
-    pub body: T,
-}
-
-/// What has a schema.
-pub trait Schema: Serialize + Sized {
-    /// Its name and version.
-    const SCHEMA: &'static str;
-
-    /// With the name in front.
-    fn named(self) -> Named<Self> {
-        Named { schema: Self::SCHEMA.to_owned(), body: self }
-    }
-
-    /// As it goes over the wire; text, because the schema has to come first.
-    fn to_json(self) -> String {
-        serde_json::to_string(&self.named()).unwrap_or_default()
-    }
-}
-
-macro_rules! schemas {
-    ($($name:ident = $schema:literal,)*) => {
-        $(impl Schema for $name { const SCHEMA: &'static str = $schema; })*
-    };
-}
-
-schemas! {
-    StatusReport = "ln6d.status/1",
-    PeerList = "ln6d.peers/1",
-    SessionList = "ln6d.sessions/1",
-    RouteList = "ln6d.routes/1",
-    PrefixList = "ln6d.prefixes/1",
-    RequestList = "ln6d.requests/1",
-    CertList = "ln6d.certs/1",
-    EventList = "ln6d.events/1",
-    DoctorReport = "ln6d.doctor/1",
-    InviteReply = "ln6d.invite/1",
-    InvitationList = "ln6d.invitations/1",
-    ActionReply = "ln6d.action/1",
-    PingReply = "ln6d.ping/1",
-    WireguardReply = "ln6d.wireguard/1",
-    WireguardFile = "ln6d.wireguard-file/1",
-    ReloadReply = "ln6d.reload/1",
-    SetupReply = "ln6d.setup/1",
-    KeyReply = "ln6d.key/1",
-}
 
 /// How bad a problem or finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -414,6 +312,12 @@ pub struct RouteRow {
 /// `GET /api/v1/prefixes`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct PrefixList {
+    /// How many there are in all, of those asked for.
+    #[serde(default)]
+    pub total: u64,
+    /// The place of the first one here among them, from 0.
+    #[serde(default)]
+    pub offset: u64,
     /// By prefix.
     pub prefixes: Vec<PrefixRow>,
 }
@@ -433,34 +337,15 @@ pub struct PrefixRow {
     pub since: Option<Time>,
     /// Until when.
     pub until: Option<Time>,
-}
-
-/// `GET /api/v1/requests`.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct RequestList {
-    /// Oldest first.
-    pub requests: Vec<RequestRow>,
-}
-
-/// A key that waits for an administrator.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct RequestRow {
-    /// To approve or deny it by.
-    pub id: String,
-    /// The name it would like.
-    pub name: Option<String>,
-    /// The length it would like.
-    pub size: Option<u8>,
-    /// Its mesh's network name.
-    pub ssid: Option<String>,
-    /// Its key: compare it with what 'ln6d key show' prints there.
-    pub key: PublicKey,
-    /// What it would get.
-    pub proposed: Option<Prefix>,
-    /// How to reach its people.
-    pub contact: Option<String>,
-    /// Since when.
-    pub since: Time,
+    /// The delegation's number, on a broker.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The shortest length it could grow to in place just now, on a broker.
+    #[serde(default)]
+    pub grows_to: Option<u8>,
+    /// The last moment at which a certificate names it, on a broker.
+    #[serde(default)]
+    pub named_until: Option<Time>,
 }
 
 /// `GET /api/v1/certs`.
@@ -535,53 +420,13 @@ pub struct DoctorReport {
     pub passed: Vec<String>,
 }
 
-/// `POST /api/v1/invite`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct InviteReply {
-    /// The link.
-    pub link: String,
-    /// Until when it works.
-    pub expires: Time,
-    /// The name its user gets.
-    pub name: Option<String>,
-    /// The length its user gets.
-    pub size: Option<u8>,
-    /// Whether any number may use it, each to wait for an administrator.
-    #[serde(default)]
-    pub open: bool,
-}
-
-/// `GET /api/v1/invitations`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct InvitationList {
-    /// By number. Links without a secret are not in it.
-    pub invitations: Vec<InvitationRow>,
-}
-
-/// An invitation; never its secret.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct InvitationRow {
-    /// To cancel it by.
-    pub id: String,
-    /// `open`, `used`, `expired` or `withdrawn`.
-    pub state: String,
-    /// The name its user gets.
-    pub name: Option<String>,
-    /// The length its user gets.
-    pub size: Option<u8>,
-    /// Whether its user takes the place of a node.
-    pub replaces: bool,
-    /// From then on it is refused.
-    pub expires: Time,
-    /// Who has used it.
-    pub used_by: Option<PublicKey>,
-}
-
 /// What a change of the registry has done.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ActionReply {
     /// `approved`, `denied`, `revoked`, `suspended`, `resumed`, `replaced`, `replacement_invited`, `withdrawn`,
-    /// `removed`, `left`.
+    /// `removed`, `left`, `resized`, `reserved`, `unreserved`, `undone`, `noted`, `renamed`, `limited`, `pool_set`,
+    /// `pool_closed`, `policy_set`, `roles_set`, `renumbering`, `saved`, `imported`; `kept` if it waits for
+    /// `ln6d confirm` on the machine.
     pub done: String,
     /// To whom.
     pub name: Option<String>,
@@ -589,8 +434,14 @@ pub struct ActionReply {
     pub prefixes: Vec<Prefix>,
     /// For `replace`: the invitation for the new key.
     pub link: Option<String>,
-    /// Until when that works, or what was done holds.
+    /// Until when that works, or what was done holds; until when it is kept, if it waits to be confirmed.
     pub until: Option<Time>,
+    /// Until when `undo` takes it back.
+    #[serde(default)]
+    pub undo_until: Option<Time>,
+    /// If it was not carried out but waits for `ln6d confirm CODE` on the machine: the code.
+    #[serde(default)]
+    pub confirm: Option<String>,
 }
 
 /// `POST /api/v1/ping`: one question.
@@ -649,7 +500,16 @@ pub struct WireguardFile {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ReloadReply {
     /// What was changed.
-    pub changes: Vec<crate::config::Change>,
+    pub changes: Vec<Change>,
+}
+
+/// One setting that differs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Change {
+    /// Which: `node.mtu`, `firewall`, `wireguard.phone`.
+    pub what: String,
+    /// Whether it is applied only at the next start.
+    pub needs_restart: bool,
 }
 
 /// What `init` and `join` have made.
@@ -693,27 +553,4 @@ pub struct KeyReply {
     pub network: Option<Fingerprint>,
     /// The address in it.
     pub address: Option<Ipv6Addr>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_rfc_3339() {
-        let time = Time::from_secs(1_790_000_000);
-        assert_eq!(serde_json::to_string(&time).expect("json"), "\"2026-09-21T14:13:20Z\"");
-        assert_eq!(serde_json::from_str::<Time>("\"2026-09-21T14:13:20Z\"").expect("time"), time);
-        assert_eq!(Time::from_secs(0).to_string(), "1970-01-01T00:00:00Z");
-        assert!(Time(UnixTime::FOREVER).to_string().starts_with("9999-"));
-        assert!(serde_json::from_str::<Time>("\"yesterday\"").is_err());
-    }
-
-    #[test]
-    fn the_schema_is_the_first_key() {
-        let text = serde_json::to_string(&EventList { events: Vec::new(), next: 1 }.named()).expect("json");
-        assert_eq!(text, "{\"schema\":\"ln6d.events/1\",\"events\":[],\"next\":1}");
-        let read: Named<EventList> = serde_json::from_str(&text).expect("reads back");
-        assert_eq!(read.schema, EventList::SCHEMA);
-    }
 }
