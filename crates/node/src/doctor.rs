@@ -92,8 +92,16 @@ pub fn judge(facts: &Facts) -> DoctorReport {
         };
         check.unless(free < LITTLE_SPACE, little, "there is space for the state");
     }
-    report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    worst_first(&mut report.findings);
     report
+}
+
+/// Puts the worst in front; among equals the order stays.
+pub fn worst_first(findings: &mut Vec<Problem>) {
+    let all = std::mem::take(findings);
+    for severity in [Severity::Error, Severity::Warning, Severity::Note] {
+        findings.extend(all.iter().filter(|finding| finding.severity == severity).cloned());
+    }
 }
 
 /// What the host around the node says, in the same form.

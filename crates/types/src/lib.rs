@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod gather;
 mod hex;
 mod key;
 mod prefix;
 mod time;
 
 pub use core::time::Duration;
+pub use gather::gathered;
 pub use hex::{Hex, decode_hex};
 pub use key::{Fingerprint, KeyError, NetworkUla, PublicKey, RouterId, VerifyKey};
 pub use prefix::{Prefix, PrefixError};

@@ -10,6 +10,7 @@ use crate::{Path, PeerIdx};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use ln6_crypto::NodeRecord;
+use ln6_types::gathered;
 use ln6_types::{Instant, PublicKey, RouterId};
 use std::collections::BTreeSet;
 
@@ -118,9 +119,9 @@ impl Control {
     fn choose(&mut self, now: Instant) -> BTreeSet<PeerIdx> {
         let wall = self.wall(now);
         let mut brokers: BTreeSet<PublicKey> =
-            self.brokers.iter().map(|broker| broker.key).chain(self.membership.brokers(wall)).collect();
+            gathered(self.brokers.iter().map(|broker| broker.key).chain(self.membership.brokers(wall)));
         brokers.remove(&self.key);
-        let mut chosen: BTreeSet<PeerIdx> = brokers.into_iter().map(|key| self.intern(now, key)).collect();
+        let mut chosen: BTreeSet<PeerIdx> = gathered(brokers.into_iter().map(|key| self.intern(now, key)));
         if self.membership.status(&self.key, wall).holds() {
             let others = self.reachable_members(now);
             chosen.extend(self.ring_successor(&others));

@@ -25,6 +25,7 @@ use ln6_crypto::{
     Certificate, ChainError, Head, ItemError, ItemId, NodeRecord, Revocation, Revoked, Signed, Statement,
     Unverified, fingerprint,
 };
+use ln6_types::gathered;
 use ln6_types::{Fingerprint, NetworkUla, Prefix, PublicKey, RouterId, UnixTime, VerifyKey};
 use origins::Origins;
 use std::collections::{BTreeMap, BTreeSet};
@@ -392,7 +393,7 @@ impl Membership {
         for grants in self.grants.values().flat_map(BTreeMap::values) {
             certificates.extend(grants.all().map(|certificate| (grants.depth, certificate)));
         }
-        certificates.sort_by_key(|(depth, certificate)| (*depth, certificate.id()));
+        certificates.sort_unstable_by_key(|(depth, certificate)| (*depth, certificate.id()));
         let item = |kind, bytes: &std::sync::Arc<[u8]>| Item { kind, bytes: bytes.clone() };
         let mut out: Vec<Item> = certificates
             .into_iter()
@@ -515,7 +516,7 @@ impl Membership {
     /// The Ed25519 keys that certificates of `key` name, in force or not.
     pub fn sign_keys(&self, key: &PublicKey) -> BTreeSet<VerifyKey> {
         let grants = self.grants.get(key).into_iter().flat_map(BTreeMap::values);
-        grants.flat_map(Grants::all).map(|certificate| certificate.sign).collect()
+        gathered(grants.flat_map(Grants::all).map(|certificate| certificate.sign))
     }
 
     /// How far below the root `child` is; `None` while no certificate of its issuer is known.
