@@ -3,12 +3,14 @@
 #![warn(missing_docs)]
 
 mod hex;
+mod jitter;
 mod key;
 mod prefix;
 mod time;
 
 pub use core::time::Duration;
 pub use hex::{Hex, decode_hex};
+pub use jitter::Jitter;
 pub use key::{Fingerprint, KeyError, NetworkUla, PublicKey, RouterId, VerifyKey};
 pub use prefix::{Prefix, PrefixError};
 pub use time::{Instant, UnixTime};
