@@ -4,6 +4,7 @@
 
 mod gather;
 mod hex;
+mod jitter;
 mod key;
 mod prefix;
 mod time;
@@ -11,6 +12,7 @@ mod time;
 pub use core::time::Duration;
 pub use gather::gathered;
 pub use hex::{Hex, decode_hex};
+pub use jitter::Jitter;
 pub use key::{Fingerprint, KeyError, NetworkUla, PublicKey, RouterId, VerifyKey};
 pub use prefix::{Prefix, PrefixError};
 pub use time::{Instant, UnixTime};

@@ -10,8 +10,7 @@ use crate::{Path, PeerIdx};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use ln6_crypto::NodeRecord;
-use ln6_types::gathered;
-use ln6_types::{Instant, PublicKey, RouterId};
+use ln6_types::{Instant, Jitter, PublicKey, RouterId, gathered};
 use std::collections::BTreeSet;
 
 /// Transit nodes each node keeps a connection to, beside brokers and the ring.
@@ -195,8 +194,5 @@ impl Control {
 /// A number that two routers agree on, whichever asks.
 fn pair_rank(a: RouterId, b: RouterId) -> u64 {
     let mixed = u64::from_be_bytes(a.0) ^ u64::from_be_bytes(b.0);
-    let mut z = mixed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    Jitter::new(mixed).draw()
 }
