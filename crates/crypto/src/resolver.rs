@@ -76,7 +76,10 @@ struct X25519 {
 /// dropped.
 #[derive(Default)]
 #[allow(clippy::disallowed_types)]
-struct Last(Mutex<Option<([u8; 32], Zeroizing<[u8; 32]>)>>);
+struct Last(Mutex<Option<Known>>);
+
+/// A point and what it gave.
+type Known = ([u8; 32], Zeroizing<[u8; 32]>);
 
 impl Last {
     fn of(&self, point: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
