@@ -25,6 +25,9 @@ pub(crate) const JUDGES: &[Need] = &[
     ("tcpdump", "tcpdump"),
     ("strace", "strace"),
     ("rdisc6", "ndisc6"),
+    ("git", "git"),
+    ("ssh-keygen", "openssh-client"),
+    ("promtool", "prometheus"),
 ];
 
 /// Makes sure that every program is there.

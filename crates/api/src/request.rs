@@ -1,11 +1,30 @@
 //! What can be asked, and how it looks as HTTP.
 
+#[cfg(feature = "registry")]
+mod action;
+mod actor;
+mod query;
+#[cfg(feature = "registry")]
+mod registry;
+
+#[cfg(feature = "registry")]
+pub use action::*;
+pub use actor::{ACTOR_HEADER, ActingFor};
+#[cfg(feature = "registry")]
+pub use registry::*;
+
 use crate::error::{ApiError, CliError, Trouble};
-use ln6_types::{Prefix, PublicKey, VerifyKey};
+use ln6_types::{Prefix, PublicKey};
+use query::{Asked, Query};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 const BASE: &str = "/api/v1/";
+
+/// Rows of one answer at most, where it is asked for in pages.
+pub const ROWS: u32 = 500;
+/// How long a question for events may wait, seconds.
+pub const WAIT: u32 = 30;
 
 /// A request. The first group reads, the second changes something.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,11 +38,7 @@ pub enum ApiRequest {
     /// [`crate::schema::RouteList`].
     Routes,
     /// [`crate::schema::PrefixList`].
-    Prefixes,
-    /// [`crate::schema::RequestList`].
-    Requests,
-    /// [`crate::schema::InvitationList`].
-    Invitations,
+    Prefixes(Prefixes),
     /// [`crate::schema::CertList`].
     Certs,
     /// [`crate::schema::EventList`].
@@ -32,23 +47,17 @@ pub enum ApiRequest {
     Doctor,
     /// Prometheus text.
     Metrics,
+    /// [`crate::schema::TrafficReport`].
+    #[cfg(feature = "registry")]
+    Traffic(Traffic),
+    /// [`crate::schema::GraphReport`].
+    #[cfg(feature = "registry")]
+    Graph,
 
-    /// [`crate::schema::InviteReply`].
-    Invite(Invite),
-    /// [`crate::schema::ActionReply`].
-    Withdraw(Withdraw),
-    /// [`crate::schema::ActionReply`].
-    Approve(Approve),
-    /// [`crate::schema::ActionReply`].
-    Deny(Deny),
-    /// [`crate::schema::ActionReply`].
-    Revoke(Name),
-    /// [`crate::schema::ActionReply`].
-    Suspend(Name),
-    /// [`crate::schema::ActionReply`].
-    Resume(Name),
-    /// [`crate::schema::ActionReply`], with a link or done at once.
-    Replace(Replace),
+    /// What only a broker answers: it reads or changes.
+    #[cfg(feature = "registry")]
+    Registry(RegistryRequest),
+
     /// [`crate::schema::PingReply`], or `no_answer`.
     Ping(Ask),
     /// [`crate::schema::ActionReply`].
@@ -62,92 +71,46 @@ pub enum ApiRequest {
 }
 
 /// Which events.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Events {
     /// Only those with a greater number.
     pub after: u64,
+    /// If there is none yet, wait for one, so many seconds: 0 to 30.
+    pub wait: u32,
 }
 
-/// A new invitation.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Invite {
-    /// The name its user gets.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// The length its user gets.
-    #[serde(default)]
-    pub size: Option<u8>,
-    /// How long it works.
-    #[serde(default)]
-    pub expires_seconds: Option<u64>,
-    /// Without a secret: whoever uses it waits for an administrator.
-    #[serde(default)]
-    pub open: bool,
+/// Which prefixes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Prefixes {
+    /// With this in the prefix or the holder's name.
+    pub text: Option<String>,
+    /// In this state.
+    pub state: Option<String>,
+    /// Within this pool.
+    pub pool: Option<Prefix>,
+    /// So many are left out.
+    pub offset: u64,
+    /// So many at most: 1 to 500; all if absent.
+    pub limit: Option<u32>,
 }
 
-/// Withdraws an invitation that was not used.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Withdraw {
-    /// Its number.
-    pub invitation: String,
+/// Whose traffic.
+#[cfg(feature = "registry")]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// The series of this peer, by name or key; everybody's together if absent.
+    pub peer: Option<String>,
 }
 
-/// Lets a waiting key in.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Approve {
-    /// Which: its number, its name or its key.
-    pub request: String,
-    /// Exactly this prefix.
-    #[serde(default)]
-    pub prefix: Option<Prefix>,
-    /// This length instead of the one asked for.
-    #[serde(default)]
-    pub size: Option<u8>,
-    /// This name instead of the one asked for.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// As one more key of this holder.
-    #[serde(default)]
-    pub holder: Option<String>,
-}
-
-/// Sends a waiting key away.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deny {
-    /// Which: its number, its name or its key.
-    pub request: String,
-    /// Told to the asker.
-    #[serde(default)]
-    pub reason: Option<String>,
-}
-
-/// A holder, and why.
+/// Whom a change is about, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Name {
-    /// The holder's name; `revoke` takes a key, too. Of `wireguard-remove`, the client's.
+    /// The client's name.
     pub name: String,
     /// Kept in the journal.
     #[serde(default)]
     pub reason: Option<String>,
-}
-
-/// Gives a holder's prefix to another key.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Replace {
-    /// The holder's name.
-    pub name: String,
-    /// The new node's keys, as its `ln6d key show` prints them; a link is made if absent.
-    #[serde(default)]
-    pub keys: Option<(PublicKey, VerifyKey)>,
-    /// How long the link works.
-    #[serde(default)]
-    pub expires_seconds: Option<u64>,
 }
 
 /// Whom to ping.
@@ -185,35 +148,87 @@ pub struct Parts {
     pub body: String,
 }
 
+/// Words that only a broker has an answer to: builds without one say so instead of not knowing them.
+const BROKERS: &[&str] = &[
+    "requests",
+    "invitations",
+    "pools",
+    "policy",
+    "holders",
+    "holder",
+    "space",
+    "history",
+    "audit",
+    "reservations",
+    "confirmations",
+    "backups",
+    "invite",
+    "withdraw",
+    "approve",
+    "deny",
+    "revoke",
+    "suspend",
+    "resume",
+    "undo",
+    "replace",
+    "resize",
+    "reserve",
+    "unreserve",
+    "note",
+    "rename",
+    "bandwidth",
+    "pool",
+    "pool-close",
+    "roles",
+    "renumber",
+    "preview",
+    "confirm",
+    "backup",
+    "export",
+    "traffic",
+    "graph",
+];
+
 impl ApiRequest {
     /// Whether it changes something, so that only root and the daemon's own account may ask it. Pings send packets.
     pub fn changes(&self) -> bool {
         self.to_http().method == "POST"
     }
 
+    /// Whether only somebody at the machine may ask it, never a page or a token.
+    pub fn is_for_the_machine(&self) -> bool {
+        #[cfg(feature = "registry")]
+        return matches!(self, ApiRequest::Registry(RegistryRequest::Confirm(_)));
+        #[cfg(not(feature = "registry"))]
+        false
+    }
+
     /// As HTTP.
     pub fn to_http(&self) -> Parts {
-        let get = |word: &str| Parts { method: "GET", path: format!("{BASE}{word}"), body: String::new() };
+        let plain = |word: &str| get(Asked::of(word));
         match self {
-            ApiRequest::Status => get("status"),
-            ApiRequest::Peers => get("peers"),
-            ApiRequest::Sessions => get("sessions"),
-            ApiRequest::Routes => get("routes"),
-            ApiRequest::Prefixes => get("prefixes"),
-            ApiRequest::Requests => get("requests"),
-            ApiRequest::Invitations => get("invitations"),
-            ApiRequest::Certs => get("certs"),
-            ApiRequest::Events(events) => get(&format!("events?after={}", events.after)),
-            ApiRequest::Doctor => get("doctor"),
-            ApiRequest::Metrics => get("metrics"),
-            ApiRequest::Invite(body) => post("invite", body),
-            ApiRequest::Withdraw(body) => post("withdraw", body),
-            ApiRequest::Approve(body) => post("approve", body),
-            ApiRequest::Deny(body) => post("deny", body),
-            ApiRequest::Revoke(body) => post("revoke", body),
-            ApiRequest::Suspend(body) => post("suspend", body),
-            ApiRequest::Resume(body) => post("resume", body),
-            ApiRequest::Replace(body) => post("replace", body),
+            ApiRequest::Status => plain("status"),
+            ApiRequest::Peers => plain("peers"),
+            ApiRequest::Sessions => plain("sessions"),
+            ApiRequest::Routes => plain("routes"),
+            ApiRequest::Prefixes(which) => get(Asked::of("prefixes")
+                .with("text", which.text.as_ref())
+                .with("state", which.state.as_ref())
+                .with("pool", which.pool)
+                .with("offset", Some(which.offset).filter(|offset| *offset > 0))
+                .with("limit", which.limit)),
+            ApiRequest::Certs => plain("certs"),
+            ApiRequest::Events(events) => get(Asked::of("events")
+                .with("after", Some(events.after))
+                .with("wait", Some(events.wait).filter(|wait| *wait > 0))),
+            ApiRequest::Doctor => plain("doctor"),
+            ApiRequest::Metrics => plain("metrics"),
+            #[cfg(feature = "registry")]
+            ApiRequest::Traffic(which) => get(Asked::of("traffic").with("peer", which.peer.as_ref())),
+            #[cfg(feature = "registry")]
+            ApiRequest::Graph => plain("graph"),
+            #[cfg(feature = "registry")]
+            ApiRequest::Registry(request) => request.to_http(),
             ApiRequest::Ping(body) => post("ping", body),
             ApiRequest::Leave => post("leave", &Empty {}),
             ApiRequest::Wireguard(body) => post("wireguard", body),
@@ -225,66 +240,87 @@ impl ApiRequest {
     /// Reads a request from HTTP.
     pub fn from_http(method: &str, path: &str, query: Option<&str>, body: &[u8]) -> Result<Self, ApiError> {
         let Some(word) = path.strip_prefix(BASE) else { return Err(unknown(path)) };
-        let request = match word {
-            "status" => ApiRequest::Status,
-            "peers" => ApiRequest::Peers,
-            "sessions" => ApiRequest::Sessions,
-            "routes" => ApiRequest::Routes,
-            "prefixes" => ApiRequest::Prefixes,
-            "requests" => ApiRequest::Requests,
-            "invitations" => ApiRequest::Invitations,
-            "certs" => ApiRequest::Certs,
-            "events" => ApiRequest::Events(Events { after: after(query)? }),
-            "doctor" => ApiRequest::Doctor,
-            "metrics" => ApiRequest::Metrics,
-            _ => return ApiRequest::from_post(method, word, path, body),
-        };
-        if method == "GET" { Ok(request) } else { Err(wrong_method(path, "GET")) }
+        if let Some(read) = question(word, query) {
+            return if method == "GET" { read } else { Err(wrong_method(word, "GET")) };
+        }
+        #[cfg(feature = "registry")]
+        if let Some(read) = RegistryRequest::from_http(method, word, query, body) {
+            return read.map(ApiRequest::Registry);
+        }
+        if BROKERS.contains(&word) {
+            return Err(CliError::new(Trouble::NotABroker, format!("this build has no answer to {word}")));
+        }
+        let read = change(word, body).ok_or_else(|| unknown(path))?;
+        if method == "POST" { read } else { Err(wrong_method(word, "POST")) }
     }
+}
 
-    fn from_post(method: &str, word: &str, path: &str, body: &[u8]) -> Result<Self, ApiError> {
-        let verbs = [
-            "invite",
-            "withdraw",
-            "approve",
-            "deny",
-            "revoke",
-            "suspend",
-            "resume",
-            "replace",
-            "ping",
-            "leave",
-            "wireguard",
-            "wireguard-remove",
-            "reload",
-        ];
-        if !verbs.contains(&word) {
-            return Err(unknown(path));
+fn question(word: &str, query: Option<&str>) -> Option<Result<ApiRequest, ApiError>> {
+    let plain = match word {
+        "status" => ApiRequest::Status,
+        "peers" => ApiRequest::Peers,
+        "sessions" => ApiRequest::Sessions,
+        "routes" => ApiRequest::Routes,
+        "certs" => ApiRequest::Certs,
+        "doctor" => ApiRequest::Doctor,
+        "metrics" => ApiRequest::Metrics,
+        #[cfg(feature = "registry")]
+        "graph" => ApiRequest::Graph,
+        "prefixes" | "events" => return Some(Query::read(query).and_then(|query| asked(word, query))),
+        #[cfg(feature = "registry")]
+        "traffic" => return Some(Query::read(query).and_then(|query| asked(word, query))),
+        _ => return None,
+    };
+    Some(Query::read(query).and_then(Query::end).map(|()| plain))
+}
+
+fn asked(word: &str, mut query: Query) -> Result<ApiRequest, ApiError> {
+    let read = match word {
+        "prefixes" => ApiRequest::Prefixes(Prefixes {
+            text: query.take("text")?,
+            state: query.take("state")?,
+            pool: query.take("pool")?,
+            offset: query.take("offset")?.unwrap_or_default(),
+            limit: limit(&mut query)?,
+        }),
+        #[cfg(feature = "registry")]
+        "traffic" => ApiRequest::Traffic(Traffic { peer: query.take("peer")? }),
+        _ => ApiRequest::Events(Events {
+            after: query.take("after")?.unwrap_or_default(),
+            wait: query.take::<u32>("wait")?.unwrap_or_default().min(WAIT),
+        }),
+    };
+    query.end().map(|()| read)
+}
+
+fn change(word: &str, body: &[u8]) -> Option<Result<ApiRequest, ApiError>> {
+    Some(match word {
+        "ping" => json(body).map(ApiRequest::Ping),
+        "wireguard" => json(body).map(ApiRequest::Wireguard),
+        "wireguard-remove" => json(body).map(ApiRequest::WireguardRemove),
+        "leave" => empty(body, ApiRequest::Leave),
+        "reload" => empty(body, ApiRequest::Reload),
+        _ => return None,
+    })
+}
+
+/// How many rows are asked for.
+fn limit(query: &mut Query) -> Result<Option<u32>, ApiError> {
+    match query.take::<u32>("limit")? {
+        Some(limit) if !(1..=ROWS).contains(&limit) => {
+            Err(CliError::new(Trouble::BadRequest, format!("limit in the query is 1 to {ROWS}")))
         }
-        if method != "POST" {
-            return Err(wrong_method(path, "POST"));
-        }
-        Ok(match word {
-            "invite" => ApiRequest::Invite(json(body)?),
-            "withdraw" => ApiRequest::Withdraw(json(body)?),
-            "approve" => ApiRequest::Approve(json(body)?),
-            "deny" => ApiRequest::Deny(json(body)?),
-            "revoke" => ApiRequest::Revoke(json(body)?),
-            "suspend" => ApiRequest::Suspend(json(body)?),
-            "resume" => ApiRequest::Resume(json(body)?),
-            "replace" => ApiRequest::Replace(json(body)?),
-            "ping" => ApiRequest::Ping(json(body)?),
-            "wireguard" => ApiRequest::Wireguard(json(body)?),
-            "wireguard-remove" => ApiRequest::WireguardRemove(json(body)?),
-            "leave" => json::<Empty>(body).map(|_| ApiRequest::Leave)?,
-            _ => json::<Empty>(body).map(|_| ApiRequest::Reload)?,
-        })
+        limit => Ok(limit),
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Empty {}
+
+fn get(asked: Asked) -> Parts {
+    Parts { method: "GET", path: format!("{BASE}{}", asked.text()), body: String::new() }
+}
 
 fn post(word: &str, body: &impl Serialize) -> Parts {
     let body = serde_json::to_string(body).unwrap_or_default();
@@ -298,10 +334,8 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-fn after(query: Option<&str>) -> Result<u64, ApiError> {
-    let Some(query) = query else { return Ok(0) };
-    let number = query.strip_prefix("after=").and_then(|number| number.parse().ok());
-    number.ok_or_else(|| CliError::new(Trouble::BadRequest, "the only question here is ?after=NUMBER"))
+fn empty<T>(body: &[u8], is: T) -> Result<T, ApiError> {
+    json::<Empty>(body).map(|_| is)
 }
 
 fn unknown(path: &str) -> ApiError {
@@ -310,88 +344,9 @@ fn unknown(path: &str) -> ApiError {
         .hint("everything is under /api/v1/, such as /api/v1/status")
 }
 
-fn wrong_method(path: &str, method: &str) -> ApiError {
-    CliError::new(Trouble::BadRequest, format!("{path} is asked with {method}"))
+fn wrong_method(word: &str, method: &str) -> ApiError {
+    CliError::new(Trouble::BadRequest, format!("{BASE}{word} is asked with {method}"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn all() -> Vec<ApiRequest> {
-        let name = || Name { name: "quintana".into(), reason: Some("moved".into()) };
-        let keys = Some((PublicKey([1; 32]), VerifyKey([2; 32])));
-        vec![
-            ApiRequest::Status,
-            ApiRequest::Peers,
-            ApiRequest::Sessions,
-            ApiRequest::Routes,
-            ApiRequest::Prefixes,
-            ApiRequest::Requests,
-            ApiRequest::Invitations,
-            ApiRequest::Certs,
-            ApiRequest::Events(Events { after: 7 }),
-            ApiRequest::Doctor,
-            ApiRequest::Metrics,
-            ApiRequest::Invite(Invite {
-                name: Some("a".into()),
-                size: Some(56),
-                expires_seconds: Some(60),
-                open: true,
-            }),
-            ApiRequest::Withdraw(Withdraw { invitation: "3".into() }),
-            ApiRequest::WireguardRemove(name()),
-            ApiRequest::Approve(Approve { request: "3".into(), size: Some(56), ..Approve::default() }),
-            ApiRequest::Deny(Deny { request: "3".into(), reason: None }),
-            ApiRequest::Revoke(name()),
-            ApiRequest::Suspend(name()),
-            ApiRequest::Resume(name()),
-            ApiRequest::Replace(Replace { name: "a".into(), keys, expires_seconds: None }),
-            ApiRequest::Ping(Ask { to: "vm".into() }),
-            ApiRequest::Leave,
-            ApiRequest::Wireguard(Leaf {
-                name: "phone".into(),
-                public_key: PublicKey([3; 32]),
-                size: None,
-                psk: true,
-            }),
-            ApiRequest::Reload,
-        ]
-    }
-
-    fn read(parts: &Parts) -> Result<ApiRequest, ApiError> {
-        let (path, query) =
-            parts.path.split_once('?').map_or((&*parts.path, None), |(path, query)| (path, Some(query)));
-        ApiRequest::from_http(parts.method, path, query, parts.body.as_bytes())
-    }
-
-    #[test]
-    fn every_request_reads_back_from_http() {
-        for request in all() {
-            assert_eq!(read(&request.to_http()), Ok(request));
-        }
-    }
-
-    #[test]
-    fn the_wrong_method_path_or_body_is_refused() {
-        let code = |method: &str, path: &str, body: &str| {
-            ApiRequest::from_http(method, path, None, body.as_bytes()).expect_err("refused").code
-        };
-        assert_eq!(code("POST", "/api/v1/status", ""), "bad_request");
-        assert_eq!(code("GET", "/api/v1/invite", ""), "bad_request");
-        assert_eq!(code("GET", "/api/v1/nothing", ""), "not_found");
-        assert_eq!(code("GET", "/", ""), "not_found");
-        assert_eq!(code("POST", "/api/v1/approve", "{}"), "bad_request");
-        assert_eq!(code("POST", "/api/v1/invite", "{\"nmae\":\"a\"}"), "bad_request");
-        assert_eq!(code("POST", "/api/v1/invite", "["), "bad_request");
-        assert_eq!(
-            ApiRequest::from_http("POST", "/api/v1/invite", None, b""),
-            Ok(ApiRequest::Invite(Invite::default()))
-        );
-    }
-
-    #[test]
-    fn only_reading_is_not_changing() {
-        assert_eq!(all().iter().filter(|request| !request.changes()).count(), 11);
-    }
-}
+mod tests;

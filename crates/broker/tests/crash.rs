@@ -22,6 +22,7 @@ enum Ack {
     Waiting(PublicKey),
     Granted(PublicKey, Option<Prefix>),
     Revoked(PublicKey),
+    Restored(PublicKey),
 }
 
 /// What is wrong with a registry that was reopened after these acknowledgements.
@@ -52,9 +53,10 @@ fn kept(registry: &Registry, ack: &Ack) -> Result<(), String> {
             prefix.is_none_or(|prefix| registry.tenures_of(prefix).iter().any(mine))
         }),
         Ack::Revoked(key) => {
-            let named = registry.revocations().iter().any(|r| r.what == Revoked::Key(*key));
-            named && registry.key(key).is_some_and(|record| record.state == KeyState::Revoked)
+            registry.certificate_of(key).is_none()
+                && registry.key(key).is_some_and(|record| record.state.is_revoked())
         }
+        Ack::Restored(key) => registry.certificate_of(key).is_some(),
     };
     if is_so { Ok(()) } else { Err(format!("acknowledged but lost: {ack:?}")) }
 }
@@ -75,7 +77,11 @@ fn work(desk: &Asker, first: u64, count: u64, mut said: impl FnMut(Ack)) {
             }
         }
         if number % 3 == 2 && desk.revoke(number - 1) {
-            said(Ack::Revoked(key(number - 1)));
+            match number % 2 {
+                0 => said(Ack::Revoked(key(number - 1))),
+                _ if desk.restore(number - 1) => said(Ack::Restored(key(number - 1))),
+                _ => {}
+            }
         }
     }
 }
@@ -148,21 +154,25 @@ impl Journal for DiskJournal {
         Ok(self.0.lock().expect("disk").read())
     }
 
-    fn append(&mut self, events: &[Event], _: &[Contact]) -> Result<(), StoreError> {
+    fn append(&mut self, lines: &[Line], _: &[CardChange]) -> Result<(), StoreError> {
         let mut disk = self.0.lock().expect("disk");
-        for event in events {
+        for Line { event, .. } in lines {
             disk.write(Record::Event(serde_json::to_string(event).expect("json")))?;
         }
         disk.write(Record::Commit)?;
         disk.sync()
     }
 
-    fn contacts(&mut self) -> Result<Vec<Contact>, StoreError> {
+    fn cards(&mut self, _: &[Owner]) -> Result<Vec<Card>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn erase_contact(&mut self, _: &PublicKey) -> Result<(), StoreError> {
-        Ok(())
+    fn cards_with(&mut self, _: &str) -> Result<Vec<Owner>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn find(&mut self, _: Option<u64>, _: usize, _: &AuditFilter) -> Result<FoundPage, StoreError> {
+        Ok(FoundPage::default())
     }
 
     fn backup(&mut self, _: &Path) -> Result<(), StoreError> {
@@ -259,6 +269,7 @@ fn hammered_child() {
                         Ack::Granted(key, None) => format!("\nACK granted {key} - END"),
                         Ack::Granted(key, Some(prefix)) => format!("\nACK granted {key} {prefix} END"),
                         Ack::Revoked(key) => format!("\nACK revoked {key} - END"),
+                        Ack::Restored(key) => format!("\nACK restored {key} - END"),
                     };
                     let mut out = std::io::stdout().lock();
                     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
@@ -276,6 +287,7 @@ fn read_ack(line: &str) -> Option<Ack> {
         "waiting" => Some(Ack::Waiting(key)),
         "granted" => Some(Ack::Granted(key, prefix.parse().ok())),
         "revoked" => Some(Ack::Revoked(key)),
+        "restored" => Some(Ack::Restored(key)),
         _ => None,
     }
 }

@@ -1,8 +1,13 @@
 //! The command line: what can be typed.
 
-use crate::duration::Span;
+#[cfg(feature = "broker")]
+mod registry;
+
+#[cfg(feature = "broker")]
+pub use registry::*;
+
 use clap::{Args, Parser, Subcommand};
-use ln6_types::{Prefix, PublicKey, VerifyKey};
+use ln6_types::{Prefix, PublicKey};
 use std::path::PathBuf;
 
 const EXITS: &str = "\
@@ -38,9 +43,6 @@ pub enum Command {
     /// Run the node in the foreground; logs go to standard error
     #[command(after_help = "Example: ln6d --dir ./gateway run")]
     Run,
-    /// Make an invitation link (on the broker)
-    #[command(after_help = "Example: ln6d invite --name quintana --size 56 --expires 7d --qr")]
-    Invite(Invite),
     /// Join the network of an invitation link, then 'ln6d run'
     #[command(after_help = "Example: ln6d join ln6://join/… --lan br-lan --size 56")]
     Join(Join),
@@ -62,33 +64,9 @@ pub enum Command {
     /// Who holds which prefix
     #[command(after_help = "Example: ln6d prefixes")]
     Prefixes,
-    /// Who waits to be let in (on the broker)
-    #[command(after_help = "Example: ln6d requests")]
-    Requests,
-    /// Invitations that were made; 'cancel' withdraws one (on the broker)
-    #[command(after_help = "Example: ln6d invitations", args_conflicts_with_subcommands = true)]
-    Invitations(Invitations),
     /// Certificates known here
     #[command(after_help = "Example: ln6d certs")]
     Certs,
-    /// Let a waiting node in (on the broker)
-    #[command(after_help = "Example: ln6d approve 3 --size 56")]
-    Approve(Approve),
-    /// Send a waiting node away (on the broker)
-    #[command(after_help = "Example: ln6d deny 3 --reason 'who are you?'")]
-    Deny(Deny),
-    /// Stop trusting a holder's keys, for ever (on the broker)
-    #[command(after_help = "Example: ln6d revoke quintana --reason stolen")]
-    Revoke(Holder),
-    /// Take a holder's rights away until 'resume' (on the broker)
-    #[command(after_help = "Example: ln6d suspend quintana --reason abuse")]
-    Suspend(Holder),
-    /// End a suspension (on the broker)
-    #[command(after_help = "Example: ln6d resume quintana")]
-    Resume(Holder),
-    /// Give a holder's prefix to a new node; prints an invitation for it (on the broker)
-    #[command(after_help = "Example: ln6d replace quintana")]
-    Replace(Replace),
     /// Measure the way to a node
     #[command(after_help = "Example: ln6d ping vm -c 4")]
     Ping(Ping),
@@ -110,6 +88,10 @@ pub enum Command {
     /// Apply a changed configuration to the running node
     #[command(after_help = "Example: ln6d reload")]
     Reload,
+    /// What is done on the broker
+    #[cfg(feature = "broker")]
+    #[command(flatten)]
+    Registry(RegistryCommand),
 }
 
 /// `init`.
@@ -135,45 +117,6 @@ pub struct Init {
     pub no_exit: bool,
 }
 
-/// `invite`.
-#[derive(Args, Debug)]
-pub struct Invite {
-    /// The name its user gets
-    #[arg(long)]
-    pub name: Option<String>,
-    /// The prefix length its user gets
-    #[arg(long, value_parser = clap::value_parser!(u8).range(16..=128))]
-    pub size: Option<u8>,
-    /// How long it works
-    #[arg(long, default_value = "7d", value_name = "SPAN")]
-    pub expires: Span,
-    /// Without a secret, to be published: whoever uses it waits until 'ln6d approve'
-    #[arg(long)]
-    pub open: bool,
-    /// Also as a QR code
-    #[arg(long)]
-    pub qr: bool,
-}
-
-/// `invitations`.
-#[derive(Args, Debug)]
-pub struct Invitations {
-    /// What to do; list them if nothing is said
-    #[command(subcommand)]
-    pub command: Option<InvitationsCommand>,
-}
-
-/// `invitations …`.
-#[derive(Subcommand, Debug)]
-pub enum InvitationsCommand {
-    /// Withdraw an invitation that was not used
-    #[command(after_help = "Example: ln6d invitations cancel 3")]
-    Cancel {
-        /// Its number, as 'ln6d invitations' shows it
-        id: String,
-    },
-}
-
 /// `join`.
 #[derive(Args, Debug)]
 pub struct Join {
@@ -197,64 +140,6 @@ pub struct Join {
     /// UDP port
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub listen: Option<u16>,
-}
-
-/// `approve`.
-#[derive(Args, Debug)]
-pub struct Approve {
-    /// Number, name or key, as 'ln6d requests' shows it
-    pub request: String,
-    /// Exactly this prefix
-    #[arg(long)]
-    pub prefix: Option<Prefix>,
-    /// This length instead of the one asked for
-    #[arg(long, value_parser = clap::value_parser!(u8).range(16..=128), conflicts_with = "prefix")]
-    pub size: Option<u8>,
-    /// This name instead of the one asked for
-    #[arg(long)]
-    pub name: Option<String>,
-    /// As one more key of this holder
-    #[arg(long, conflicts_with_all = ["prefix", "size", "name"])]
-    pub holder: Option<String>,
-}
-
-/// `deny`.
-#[derive(Args, Debug)]
-pub struct Deny {
-    /// Number, name or key, as 'ln6d requests' shows it
-    pub request: String,
-    /// Told to the asker
-    #[arg(long)]
-    pub reason: Option<String>,
-}
-
-/// `revoke`, `suspend`, `resume`.
-#[derive(Args, Debug)]
-pub struct Holder {
-    /// The holder's name, as 'ln6d prefixes' shows it
-    pub name: String,
-    /// Kept in the journal
-    #[arg(long)]
-    pub reason: Option<String>,
-}
-
-/// `replace`.
-#[derive(Args, Debug)]
-pub struct Replace {
-    /// The holder's name, as 'ln6d prefixes' shows it
-    pub name: String,
-    /// The new node's key, if it is at hand ('ln6d key show' there)
-    #[arg(long, requires = "sign")]
-    pub key: Option<PublicKey>,
-    /// Its signing key
-    #[arg(long, requires = "key")]
-    pub sign: Option<VerifyKey>,
-    /// How long the invitation works
-    #[arg(long, default_value = "7d", value_name = "SPAN", conflicts_with = "key")]
-    pub expires: Span,
-    /// The invitation also as a QR code
-    #[arg(long, conflicts_with = "key")]
-    pub qr: bool,
 }
 
 /// `ping`.
@@ -358,18 +243,11 @@ mod tests {
             "ln6d init --name altermundi --pool 2001:db8:4800::/40 --public vm.example.net:6695 --uplink eth0",
             "ln6d init --name a --pool 2001:db8::/40 --pool 2001:db9::/40 --public a --public b --listen 7000 --no-exit",
             "ln6d --dir S run",
-            "ln6d invite --name quintana --size 56 --expires 7d --qr",
             "ln6d --dir G join ln6://join/x --name q --size 56 --ssid q.org --lan br-lan --lan eth1 --contact x --listen 1",
             "ln6d peers --json",
-            "ln6d approve 3 --prefix 2001:db8::/48",
-            "ln6d deny 3 --reason no",
-            "ln6d revoke quintana --yes",
-            "ln6d replace quintana --expires 2w",
             "ln6d ping vm -c 2",
             "ln6d wireguard-config phone --size 128 --psk --qr",
             "ln6d wireguard-config --remove phone",
-            "ln6d invitations",
-            "ln6d invitations cancel 3",
             "ln6d config check",
             "ln6d key show",
         ] {
@@ -382,8 +260,7 @@ mod tests {
         let said = |line: &str| read(line).expect_err("refused").to_string();
         let pool = said("ln6d init --name a --pool 2001:db8::1/40 --public vm");
         assert!(pool.contains("did you mean 2001:db8::/40?"), "{pool}");
-        assert!(said("ln6d invite --expires 7").contains("such as 30m, 12h, 7d or 2w"));
-        assert!(said("ln6d invite --size 129").contains("16..=128"));
+        assert!(said("ln6d join x --size 129").contains("16..=128"));
         assert!(said("ln6d peer").contains("peers"));
         assert!(read("ln6d init --name a --public vm").is_err());
     }

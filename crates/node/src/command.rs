@@ -3,10 +3,13 @@
 mod ask;
 mod check;
 mod init;
+#[cfg(feature = "broker")]
 mod invitation;
 mod join;
 mod leave;
 mod output;
+#[cfg(feature = "broker")]
+mod registry;
 mod watch;
 mod wireguard;
 
@@ -62,15 +65,15 @@ fn dispatch(command: Command, layout: &Layout, output: &Output) -> Result<Exit, 
         Command::Join(join) => join::run(&join, layout, output),
         Command::Leave => leave::run(layout, output),
         Command::Run => run(layout),
-        Command::Invite(invite) => invitation::invite(invite, layout, output),
-        Command::Replace(replace) => invitation::replace(replace, layout, output),
         Command::Ping(ping) => watch::ping(&ping, layout, output),
         Command::Events(events) => watch::events(&events, layout, output),
         Command::Doctor(doctor) => check::doctor(&doctor, layout, output),
         Command::Config(cli::Config::Check) => check::config(layout, output),
         Command::Key(cli::Key::Show) => check::key(layout, output),
         Command::WireguardConfig(leaf) => wireguard::run(&leaf, layout, output),
-        other => ask::run(other, layout, output),
+        #[cfg(feature = "broker")]
+        Command::Registry(command) => registry::run(command, layout, output),
+        other => ask::run(&other, layout, output),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod lists;
 mod paint;
+#[cfg(feature = "broker")]
+mod registry;
 mod reply;
 mod status;
 mod table;

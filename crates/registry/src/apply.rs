@@ -14,6 +14,10 @@ impl Registry {
     /// Takes over what has happened. The same events in the same order always give the same registry.
     pub fn apply(&mut self, event: &Event) {
         let at = event.at;
+        self.sequence += 1;
+        if let Some(subject) = self.moves(event) {
+            self.revisions.insert(subject, self.sequence);
+        }
         match &event.what {
             What::Epoch { epoch } => self.epoch = *epoch,
             What::PoolSet(pool) => drop(self.pools.insert(pool.prefix, pool.clone())),
@@ -39,13 +43,18 @@ impl Registry {
                 }
             }
             What::Denied { id, key, reason } => {
-                self.requests.remove(id);
+                let request = self.requests.remove(id);
                 self.asking.remove(key);
-                self.denied(*key, Denial { at, reason: reason.clone() });
+                self.denied(*key, Denial { at, reason: reason.clone(), request });
             }
             What::HolderAdded { id, name } => self.holder_added(at, *id, name),
             What::KeyAdded { holder, key, sign, name } => self.key_added(at, *holder, *key, *sign, name),
-            What::KeyRevoked { key, .. } => self.key_ended(at, key, KeyState::Revoked),
+            What::KeyRevoked { key, until: None, .. } => self.key_ended(at, key, KeyState::Barred),
+            What::KeyRevoked { key, until: Some(until), .. } => {
+                self.key_ended(at, key, KeyState::Revoked { until: *until });
+            }
+            What::KeyRestored { key } => self.key_restored(at, key),
+            What::Restored { holder } => self.restored(at, *holder),
             What::KeyLeft { key } => self.key_ended(at, key, KeyState::Left),
             What::KeyLapsed { key } => self.key_ended(at, key, KeyState::Lapsed),
             What::Granted { id, holder, prefix } => {
@@ -70,6 +79,7 @@ impl Registry {
             What::Resumed { holder } => self.resumed(at, *holder),
             What::HolderRevoked { holder, until } => self.holder_revoked(at, *holder, *until),
             What::Quarantined { id, until, returns } => self.quarantined(at, *id, *until, *returns),
+            What::ContactChanged { .. } | What::NoteChanged { .. } => {}
             What::Freed { id } => self.freed(*id),
             What::Issued(issue) => self.issued(at, issue),
             What::Revocation(revocation) => self.has_revoked(revocation),
@@ -115,6 +125,7 @@ impl Registry {
             keys: Default::default(),
             delegations: Default::default(),
             since: at,
+            was_suspended: false,
         };
         self.holders.insert(id, holder);
     }
@@ -128,6 +139,7 @@ impl Registry {
             state: KeyState::Left,
             serials: Vec::new(),
             spans: Vec::new(),
+            before: KeyState::Left,
         };
         let record = self.keys.entry(key).or_insert(fresh);
         if record.state != KeyState::Active || record.holder != holder {
@@ -147,10 +159,21 @@ impl Registry {
 
     fn key_ended(&mut self, at: UnixTime, key: &PublicKey, state: KeyState) {
         if let Some(record) = self.keys.get_mut(key) {
+            if !record.state.is_revoked() {
+                record.before = record.state;
+            }
             record.state = state;
             if let Some((_, _, end @ None)) = record.spans.last_mut() {
                 *end = Some(at);
             }
+        }
+    }
+
+    fn key_restored(&mut self, at: UnixTime, key: &PublicKey) {
+        let Some(record) = self.keys.get_mut(key).filter(|record| record.state.is_revoked()) else { return };
+        record.state = record.before;
+        if record.state == KeyState::Active {
+            record.spans.push((record.holder, at, None));
         }
     }
 
@@ -215,12 +238,28 @@ impl Registry {
     }
 
     fn holder_revoked(&mut self, at: UnixTime, holder: HolderId, until: UnixTime) {
-        self.with_holder(holder, |h| h.state = HolderState::Revoked { until });
+        self.with_holder(holder, |h| {
+            h.was_suspended = h.state == HolderState::Suspended;
+            h.state = HolderState::Revoked { until };
+        });
         for id in
             self.of_holder(holder, |s| matches!(s, DelegationState::Active | DelegationState::Suspended))
         {
             self.now_is(id, DelegationState::Revoked { until });
             self.tenure_ends(at, id);
+        }
+    }
+
+    fn restored(&mut self, at: UnixTime, holder: HolderId) {
+        let suspended = self.holders.get(&holder).is_some_and(|h| h.was_suspended);
+        let (of_holder, of_prefix) = match suspended {
+            true => (HolderState::Suspended, DelegationState::Suspended),
+            false => (HolderState::Active, DelegationState::Active),
+        };
+        self.with_holder(holder, |h| h.state = of_holder);
+        for id in self.of_holder(holder, |s| matches!(s, DelegationState::Revoked { .. })) {
+            self.now_is(id, of_prefix);
+            self.tenure_begins(at, id);
         }
     }
 

@@ -15,6 +15,10 @@ pub enum Actor {
     Operator,
     /// An administrator of the page or the API, by name.
     Admin(String),
+    /// A token of the API, by name: it may what an administrator may. The shell has checked its scope.
+    Token(String),
+    /// A key list, by name: it may admit and suspend those it lists.
+    KeyList(String),
     /// The key of a session; may be a stranger's.
     Node(PublicKey),
     /// Time has passed.
@@ -157,12 +161,26 @@ pub enum Command {
         /// The Ed25519 key.
         sign: VerifyKey,
     },
-    /// Names keys as no longer trusted, for ever; a holder without a key loses its prefix after a grace.
+    /// Revokes the certificates of keys, at once and everywhere; a holder without a key loses its prefix after a grace.
+    /// Until the grace is over [`Restore`](Command::Restore) undoes it; then the keys are barred for ever.
     Revoke {
         /// A key, or all keys of a holder.
         target: Target,
         /// Kept in the journal.
         reason: String,
+        /// Somebody else has the keys: they are barred at once, and nothing can be undone.
+        compromised: bool,
+    },
+    /// Undoes a revocation during its grace. A holder comes back as it was, with the keys that were revoked with it (a
+    /// holder that is active: with every key that is in its grace); a prefix that was retiring does not come back.
+    Restore {
+        /// A key, or a holder.
+        target: Target,
+    },
+    /// Undoes a denial while it lasts: the request waits again.
+    Reconsider {
+        /// The request that was denied.
+        request: RequestId,
     },
     /// Takes a holder's certificates away until further notice; its prefix stays its own.
     Suspend {
@@ -170,6 +188,20 @@ pub enum Command {
         holder: String,
         /// Kept in the journal.
         reason: String,
+    },
+    /// How to reach a holder's people; the text itself is kept apart from the journal and can be erased.
+    SetContact {
+        /// The holder's name.
+        holder: String,
+        /// At most 512 octets of one line; empty erases it, with the contacts of the holder's keys.
+        text: String,
+    },
+    /// What administrators want to remember of a holder; kept like its contact.
+    SetNote {
+        /// The holder's name.
+        holder: String,
+        /// At most 4096 octets without control characters but line feeds; empty erases it.
+        text: String,
     },
     /// Ends a suspension.
     Resume {

@@ -4,12 +4,14 @@ mod admission;
 mod choice;
 mod expiry;
 mod leaf;
+mod revocation;
 mod rule;
 mod tenancy;
 
 use crate::command::{Actor, Command};
 use crate::event::{Cause, Event, Issue, Revocation, Revoked, V1, What};
 use crate::id::HolderId;
+use crate::order::{Order, Revision};
 use crate::refusal::Refusal;
 use crate::registry::{Delegation, DelegationState, Holder, KeyRecord, Leaf, Registry, Roles};
 use core::time::Duration;
@@ -25,8 +27,36 @@ impl Registry {
         command: &Command,
         entropy: &[u8; 32],
     ) -> Result<Vec<Event>, Refusal> {
+        self.weigh(at, who, command, "", None, entropy)
+    }
+
+    /// The same for an order: with why, and what whoever gave it has seen.
+    pub fn decide_order(
+        &self,
+        at: UnixTime,
+        who: &Actor,
+        order: &Order,
+        entropy: &[u8; 32],
+    ) -> Result<Vec<Event>, Refusal> {
+        self.weigh(at, who, &order.command, &order.reason, order.expect, entropy)
+    }
+
+    fn weigh(
+        &self,
+        at: UnixTime,
+        who: &Actor,
+        command: &Command,
+        reason: &str,
+        expect: Option<Revision>,
+        entropy: &[u8; 32],
+    ) -> Result<Vec<Event>, Refusal> {
         allowed(self, who, command)?;
+        rule::reason_fits(reason)?;
+        if expect.is_some_and(|seen| self.revision_of(command) != Some(seen)) {
+            return Err(Refusal::StateChanged("somebody else has changed it meanwhile"));
+        }
         let mut draft = Draft::new(self, at, who, entropy);
+        draft.reason = if reason.is_empty() { command.reason() } else { reason };
         draft.run(command)?;
         Ok(draft.events)
     }
@@ -45,10 +75,11 @@ fn allowed(registry: &Registry, who: &Actor, command: &Command) -> Result<(), Re
     let own_leaf = |key| registry.leaf(key).is_some_and(|leaf| own(&leaf.host));
     match (who, command) {
         (Actor::Operator, _) | (_, Command::Expire) => Ok(()),
-        (Actor::Admin(_), Command::SetPool(_) | Command::SetPolicy(_) | Command::SetRoles { .. }) => {
-            Err(Refusal::NeedsOperator)
-        }
-        (Actor::Admin(_), _) => Ok(()),
+        (
+            Actor::Admin(_) | Actor::Token(_),
+            Command::SetPool(_) | Command::SetPolicy(_) | Command::SetRoles { .. },
+        ) => Err(Refusal::NeedsOperator),
+        (Actor::Admin(_) | Actor::Token(_), _) => Ok(()),
         (_, Command::Join(join)) if own(&join.key) => Ok(()),
         (_, Command::Renew { key } | Command::Leave { key }) if own(key) => Ok(()),
         (_, Command::RegisterLeaf { host, .. }) if own(host) => Ok(()),
@@ -62,6 +93,7 @@ struct Draft<'a> {
     registry: &'a Registry,
     at: UnixTime,
     who: &'a Actor,
+    reason: &'a str,
     entropy: &'a [u8; 32],
     events: Vec<Event>,
     last_id: u64,
@@ -75,6 +107,7 @@ impl<'a> Draft<'a> {
             registry,
             at,
             who,
+            reason: "",
             entropy,
             events: Vec::new(),
             last_id: registry.last_id,
@@ -102,8 +135,12 @@ impl<'a> Draft<'a> {
             Command::AddKey { holder, key, sign } => {
                 self.named(holder).and_then(|h| self.add_key(h, *key, *sign))
             }
-            Command::Revoke { target, reason } => self.revoke(target, reason),
+            Command::Revoke { target, reason, compromised } => self.revoke(target, reason, *compromised),
+            Command::Restore { target } => self.restore(target),
+            Command::Reconsider { request } => self.reconsider(*request),
             Command::Suspend { holder, reason } => self.suspend(holder, reason),
+            Command::SetContact { holder, text } => self.set_contact(holder, text),
+            Command::SetNote { holder, text } => self.set_note(holder, text),
             Command::Resume { holder } => self.resume(holder),
             Command::Replace { holder, with } => self.replace(holder, with),
             Command::Resize { delegation, size, moving } => self.resize(*delegation, *size, *moving),
@@ -118,7 +155,8 @@ impl<'a> Draft<'a> {
     }
 
     fn push(&mut self, what: What) {
-        self.events.push(Event { v: V1, at: self.at, who: self.who.clone(), what });
+        let reason = self.reason.to_owned();
+        self.events.push(Event { v: V1, at: self.at, who: self.who.clone(), reason, what });
     }
 
     fn next_id(&mut self) -> u64 {

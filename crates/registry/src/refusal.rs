@@ -129,7 +129,7 @@ impl Refusal {
             Refusal::Overlap { .. } => "choose another prefix, or leave the choice to the registry",
             Refusal::OutsidePool(_) => "choose a prefix within a pool",
             Refusal::KeyRevoked => {
-                "a revoked key never comes back: make a new identity, and ask for 'replace'"
+                "talk to the administrators: for a while they can undo it; later a new identity takes its place by 'replace'"
             }
             Refusal::KeyTaken => "every node needs a key of its own",
             Refusal::KeyUnknown => "join first",

@@ -3,6 +3,7 @@
 use crate::event::{Issue, Revocation, Revoked};
 use crate::id::{DelegationId, HolderId, InvitationId, RequestId};
 use crate::invitation::{Digest, Invitation};
+use crate::order::Subject;
 use crate::policy::{Policy, Pool};
 use crate::pool::{Given, Taken};
 use ln6_types::{Prefix, PublicKey, UnixTime, VerifyKey};
@@ -28,9 +29,9 @@ pub enum HolderState {
     Active,
     /// None of its certificates count until it is resumed.
     Suspended,
-    /// All its keys are revoked; a replacement may still come.
+    /// All its keys are revoked; that may still be undone, or a replacement may come.
     Revoked {
-        /// Then quarantine begins.
+        /// Then quarantine begins, and nothing can be undone any more.
         until: UnixTime,
     },
     /// Its keys have left or lapsed; its prefixes are quarantined for it.
@@ -56,6 +57,8 @@ pub struct Holder {
     pub delegations: BTreeSet<DelegationId>,
     /// Since when it is known.
     pub since: UnixTime,
+    /// Whether it was suspended when it was revoked: what an undo brings back.
+    pub(crate) was_suspended: bool,
 }
 
 /// Where a key is in its life.
@@ -68,8 +71,20 @@ pub enum KeyState {
     Left,
     /// Its last certificate has ended; it may come back.
     Lapsed,
-    /// It is not trusted any more, for ever.
-    Revoked,
+    /// Its certificates are revoked; that can be undone.
+    Revoked {
+        /// Then it is barred.
+        until: UnixTime,
+    },
+    /// A revocation names it: it is not trusted any more, for ever.
+    Barred,
+}
+
+impl KeyState {
+    /// Whether it must not get a certificate, now or ever.
+    pub const fn is_revoked(self) -> bool {
+        matches!(self, KeyState::Revoked { .. } | KeyState::Barred)
+    }
 }
 
 /// A key and whom it speaks for.
@@ -87,6 +102,8 @@ pub struct KeyRecord {
     pub serials: Vec<u64>,
     /// For whom it spoke, from when, and to when if that has ended.
     pub spans: Vec<(HolderId, UnixTime, Option<UnixTime>)>,
+    /// What it was before it was revoked: what an undo brings back.
+    pub(crate) before: KeyState,
 }
 
 /// Where a delegation is in its life. It goes `active ⇄ suspended → revoked → quarantined → free`.
@@ -195,6 +212,8 @@ pub struct Denial {
     pub at: UnixTime,
     /// What it was told.
     pub reason: String,
+    /// What it had asked for; comes back if the denial is undone.
+    pub request: Option<Request>,
 }
 
 /// A stock WireGuard client inside a holder's delegation.
@@ -240,6 +259,10 @@ pub struct Registry {
     pub(crate) revoked: BTreeSet<Revoked>,
     pub(crate) leaves: BTreeMap<PublicKey, Leaf>,
     pub(crate) last_prefix: BTreeMap<PublicKey, Prefix>,
+    /// How many events made it.
+    pub(crate) sequence: u64,
+    /// The number of the event that last changed each thing.
+    pub(crate) revisions: BTreeMap<Subject, u64>,
 }
 
 impl Registry {
@@ -266,6 +289,11 @@ impl Registry {
     /// The holder of this name, unless it is gone.
     pub fn holder_named(&self, name: &str) -> Option<&Holder> {
         self.names.get(name).and_then(|id| self.holders.get(id))
+    }
+
+    /// All holders that have or had this name, in the order in which they came.
+    pub fn holders_ever_named(&self, name: &str) -> Vec<HolderId> {
+        self.holders.values().filter(|holder| holder.name == name).map(|holder| holder.id).collect()
     }
 
     /// A holder, gone ones included.
@@ -296,6 +324,11 @@ impl Registry {
     /// A waiting request.
     pub fn request(&self, id: RequestId) -> Option<&Request> {
         self.requests.get(&id)
+    }
+
+    /// Every denial that is remembered, by key.
+    pub fn denials(&self) -> impl Iterator<Item = (&PublicKey, &Denial)> {
+        self.denials.iter()
     }
 
     /// An invitation, used and expired ones included.

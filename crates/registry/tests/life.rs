@@ -24,6 +24,14 @@ fn ask(n: u8) -> Join {
     Join { key: key(n), sign, name: None, size: None, ssid: None, secret: None, contact: None }
 }
 
+fn revoke(name: &str, compromised: bool) -> Command {
+    Command::Revoke { target: Target::Holder(name.into()), reason: "stolen".into(), compromised }
+}
+
+fn undo(name: &str) -> Command {
+    Command::Restore { target: Target::Holder(name.into()) }
+}
+
 impl Desk {
     fn with(pool: Pool) -> Self {
         let mut desk = Desk { registry: Registry::new(), now: 1_700_000_000, draws: 0 };
@@ -282,12 +290,11 @@ fn suspension_revokes_certificates_and_keeps_the_prefix() {
 }
 
 #[test]
-fn a_revoked_key_never_comes_back_but_its_holder_may_be_replaced() {
+fn a_compromised_key_never_comes_back_but_its_holder_may_be_replaced() {
     let mut desk = Desk::open();
     let prefix = desk.admitted(1, "quintana");
-    let revoke = || Command::Revoke { target: Target::Holder("quintana".into()), reason: "stolen".into() };
-    desk.operator(revoke()).expect("revoked");
-    assert_eq!(desk.operator(revoke()).map_err(|r| r.code()), Err("state_changed"));
+    desk.operator(revoke("quintana", true)).expect("revoked");
+    assert_eq!(desk.operator(revoke("quintana", true)).map_err(|r| r.code()), Err("state_changed"));
     let secret = desk.invite(None, None);
     assert_eq!(desk.join(Join { secret: Some(secret), ..ask(1) }), Err(Refusal::KeyRevoked));
     desk.days(100);
@@ -305,6 +312,150 @@ fn a_revoked_key_never_comes_back_but_its_holder_may_be_replaced() {
 }
 
 #[test]
+fn a_revocation_counts_at_once_and_can_be_undone_until_its_grace_is_over() {
+    let mut desk = Desk::open();
+    let prefix = desk.admitted(1, "quintana");
+    let serial = desk.registry.certificate_of(&key(1)).expect("certificate").serial;
+    desk.operator(revoke("quintana", false)).expect("revoked");
+    assert_eq!(desk.registry.revocations()[0].what, Revoked::Serial(serial));
+    assert!(desk.registry.certificate_of(&key(1)).is_none());
+    assert_eq!(desk.give(Actor::Node(key(1)), Command::Renew { key: key(1) }), Err(Refusal::KeyRevoked));
+    desk.days(6);
+    assert_eq!(desk.join(ask(1)), Err(Refusal::KeyRevoked));
+    let events = desk.operator(undo("quintana")).expect("undone");
+    let issued = events.iter().find_map(|e| if let What::Issued(i) = &e.what { Some(i) } else { None });
+    assert!(issued.expect("a new certificate").serial > serial);
+    assert_eq!((desk.prefix(1), desk.holder("quintana")), (prefix, HolderState::Active));
+    assert_eq!(desk.operator(undo("quintana")).map_err(|r| r.code()), Err("state_changed"));
+
+    desk.operator(revoke("quintana", false)).expect("revoked again");
+    desk.days(7);
+    let last = desk.registry.revocations().last().expect("revocation");
+    assert_eq!(last.what, Revoked::Key(key(1)), "the grace is over: the key is named");
+    assert_eq!(desk.operator(undo("quintana")).map_err(|r| r.code()), Err("state_changed"));
+    let one = Command::Restore { target: Target::Key(key(1)) };
+    assert_eq!(desk.operator(one).map_err(|r| r.code()), Err("state_changed"));
+}
+
+#[test]
+fn a_grace_that_is_over_cannot_be_undone_even_before_the_clock_has_said_so() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    desk.operator(revoke("quintana", false)).expect("revoked");
+    desk.now += 7 * DAY;
+    assert_eq!(desk.operator(undo("quintana")).map_err(|r| r.code()), Err("state_changed"));
+}
+
+#[test]
+fn a_compromised_key_cannot_be_undone_and_a_revocation_can_become_one() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    desk.operator(revoke("quintana", false)).expect("revoked");
+    assert_eq!(desk.operator(revoke("quintana", false)).map_err(|r| r.code()), Err("state_changed"));
+    desk.operator(revoke("quintana", true)).expect("worse than thought");
+    assert_eq!(desk.registry.revocations().last().map(|r| r.what), Some(Revoked::Key(key(1))));
+    assert_eq!(desk.operator(undo("quintana")).map_err(|r| r.code()), Err("state_changed"));
+}
+
+#[test]
+fn an_undo_brings_back_what_was_there_and_no_more() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    for n in [2, 3, 4] {
+        let sign = VerifyKey([n; 32]);
+        desk.operator(Command::AddKey { holder: "quintana".into(), key: key(n), sign }).expect("added");
+    }
+    desk.give(Actor::Node(key(4)), Command::Leave { key: key(4) }).expect("left");
+    let target = Target::Key(key(3));
+    desk.operator(Command::Revoke { target, reason: String::new(), compromised: false }).expect("revoked");
+    desk.days(1);
+    desk.operator(Command::Suspend { holder: "quintana".into(), reason: String::new() }).expect("suspended");
+    desk.operator(revoke("quintana", false)).expect("revoked");
+    desk.operator(undo("quintana")).expect("undone");
+    assert_eq!(desk.holder("quintana"), HolderState::Suspended, "as it was");
+    desk.operator(Command::Resume { holder: "quintana".into() }).expect("resumed");
+    let states: Vec<KeyState> = (1..=4).map(|n| desk.registry.key(&key(n)).expect("key").state).collect();
+    assert_eq!(states[..2], [KeyState::Active; 2]);
+    assert!(matches!(states[2], KeyState::Revoked { .. }), "revoked a day earlier");
+    assert_eq!(states[3], KeyState::Left);
+    assert_eq!(desk.prefix(1), desk.prefix(2));
+    desk.operator(Command::Restore { target: Target::Key(key(3)) }).expect("undone as well");
+    assert_eq!(desk.prefix(3), desk.prefix(1));
+}
+
+#[test]
+fn who_held_it_during_a_revocation_that_was_undone_is_nobody() {
+    let mut desk = Desk::open();
+    let prefix = desk.admitted(1, "quintana");
+    desk.days(1);
+    desk.operator(revoke("quintana", false)).expect("revoked");
+    desk.days(1);
+    assert!(desk.registry.history_of(prefix, desk.at()).is_empty());
+    desk.operator(undo("quintana")).expect("undone");
+    assert_eq!(desk.registry.history_of(prefix, desk.at())[0].keys, [key(1)]);
+    assert_eq!(desk.registry.tenures_of(prefix).len(), 2);
+}
+
+#[test]
+fn a_denial_can_be_undone_while_it_lasts() {
+    let mut desk = Desk::open();
+    desk.join(ask(2)).expect("waits");
+    let Ok(Standing::Waiting { request, place: 1 }) = desk.join(ask(1)) else { panic!("not waiting") };
+    let reconsider = || Command::Reconsider { request };
+    assert_eq!(desk.operator(reconsider()).map_err(|r| r.code()), Err("state_changed"));
+    let deny = || Command::Deny { request, reason: "who are you?".into() };
+    desk.operator(deny()).expect("denied");
+    desk.operator(reconsider()).expect("undone");
+    assert_eq!(desk.join(ask(1)), Ok(Standing::Waiting { request, place: 1 }), "its old place");
+    desk.operator(deny()).expect("denied");
+    desk.days(8);
+    assert_eq!(desk.operator(reconsider()).map_err(|r| r.code()), Err("state_changed"));
+    let unknown = Command::Reconsider { request: RequestId(999) };
+    assert_eq!(desk.operator(unknown).map_err(|r| r.code()), Err("not_found"));
+}
+
+#[test]
+fn contacts_and_notes_are_bounded_and_never_in_the_journal() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let contact = |text: &str| Command::SetContact { holder: "quintana".into(), text: text.into() };
+    let note = |text: &str| Command::SetNote { holder: "quintana".into(), text: text.into() };
+    for command in [contact("ana@example.org"), note("two\nlines"), contact(""), note(&"x".repeat(4096))] {
+        let events = desk.operator(command).expect("changed");
+        let json = serde_json::to_string(&events).expect("json");
+        assert!(events.len() == 1 && !json.contains("ana@") && !json.contains("lines"), "{json}");
+    }
+    for bad in [contact("a\nb"), contact(&"x".repeat(513)), note("a\u{7}b"), note(&"x".repeat(4097))] {
+        assert_eq!(desk.operator(bad).map_err(|r| r.code()), Err("text_invalid"));
+    }
+    let gone = Command::SetNote { holder: "nobody".into(), text: String::new() };
+    assert_eq!(desk.operator(gone).map_err(|r| r.code()), Err("not_found"));
+}
+
+#[test]
+fn the_second_of_two_administrators_is_told_that_things_have_changed() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let suspend = Command::Suspend { holder: "quintana".into(), reason: "first".into() };
+    let seen = desk.registry.revision_of(&suspend);
+    assert!(seen.is_some());
+    let order = |command| Order { command, reason: "why".into(), expect: seen };
+    let decide = |desk: &Desk, order: &Order| {
+        desk.registry.decide_order(desk.at(), &Actor::Admin("maria".into()), order, &[1; 32])
+    };
+    let events = decide(&desk, &order(suspend)).expect("first");
+    assert!(events.iter().all(|event| event.reason == "why"));
+    events.iter().for_each(|event| desk.registry.apply(event));
+    let second = decide(&desk, &order(Command::Resume { holder: "quintana".into() }));
+    assert_eq!(second.map_err(|r| r.code()), Err("state_changed"));
+    desk.operator(Command::Resume { holder: "quintana".into() }).expect("without looking");
+    let seen = desk.registry.revision_of(&undo("quintana"));
+    desk.days(61);
+    desk.give(Actor::Node(key(1)), Command::Renew { key: key(1) }).expect("renewed");
+    assert_eq!(desk.registry.revision_of(&undo("quintana")), seen, "later dates are no change");
+}
+
+#[test]
 fn a_mesh_may_have_two_gateways() {
     let mut desk = Desk::open();
     let prefix = desk.admitted(1, "quintana");
@@ -312,7 +463,8 @@ fn a_mesh_may_have_two_gateways() {
     desk.operator(add).expect("added");
     assert_eq!(desk.prefix(2), prefix);
     assert_eq!(desk.registry.certificate_of(&key(2)).expect("certificate").name, "quintana-2");
-    desk.operator(Command::Revoke { target: Target::Key(key(1)), reason: String::new() }).expect("revoked");
+    let target = Target::Key(key(1));
+    desk.operator(Command::Revoke { target, reason: String::new(), compromised: false }).expect("revoked");
     assert_eq!(desk.holder("quintana"), HolderState::Active);
     assert_eq!(desk.prefix(2), prefix);
     let taken = Command::Admit { join: Join { name: Some("quintana".into()), ..ask(4) }, prefix: None };
@@ -423,8 +575,7 @@ fn who_held_a_prefix_at_a_time_has_an_answer() {
     let prefix = desk.admitted(1, "quintana");
     let during = desk.at();
     desk.days(1);
-    desk.operator(Command::Revoke { target: Target::Holder("quintana".into()), reason: String::new() })
-        .expect("gone");
+    desk.operator(revoke("quintana", false)).expect("gone");
     desk.days(8);
     desk.days(400);
     let join = Join { name: Some("later".into()), ..ask(2) };

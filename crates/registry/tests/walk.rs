@@ -18,7 +18,7 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let hours = prop_oneof![4 => Just(0u32), 4 => 0u32..50, 2 => 0u32..5_000, 1 => 0u32..12_000];
-    (0u8..24, 0u8..10, 0u8..10, 58u8..=65, hours).prop_map(|(kind, key, other, size, hours)| Step {
+    (0u8..28, 0u8..10, 0u8..10, 58u8..=65, hours).prop_map(|(kind, key, other, size, hours)| Step {
         kind,
         key,
         other,
@@ -101,6 +101,7 @@ impl Walk {
         let invitation = |purpose| NewInvitation { valid_for: 86_400, name: None, size: None, purpose };
         let admin = Actor::Admin("maria".into());
         let reason = String::new();
+        let compromised = step.key.is_multiple_of(4);
         let (who, command) = match step.kind {
             0..=2 => (node, Command::Join(join)),
             3..=5 => (node, Command::Join(Join { secret, ..join })),
@@ -119,8 +120,8 @@ impl Walk {
             ),
             12 => (admin, Command::Deny { request, reason }),
             13 => (admin, Command::Admit { join, prefix: Some(prefix) }),
-            14 => (admin, Command::Revoke { target: Target::Key(key(step.key)), reason }),
-            15 => (admin, Command::Revoke { target: Target::Holder(holder()), reason }),
+            14 => (admin, Command::Revoke { target: Target::Key(key(step.key)), reason, compromised }),
+            15 => (admin, Command::Revoke { target: Target::Holder(holder()), reason, compromised }),
             16 => (admin, Command::Suspend { holder: holder(), reason }),
             17 => (admin, Command::Resume { holder: holder() }),
             18 => (
@@ -149,6 +150,22 @@ impl Walk {
                         name: format!("l{}", step.other),
                         key: leaf,
                         size: None,
+                    },
+                )
+            }
+            23 => (admin, Command::Restore { target: Target::Holder(holder()) }),
+            24 => (admin, Command::Restore { target: Target::Key(key(step.key)) }),
+            25 => {
+                let denied = self.registry.denials().find_map(|(_, denial)| denial.request.as_ref());
+                (admin, Command::Reconsider { request: denied.map_or(RequestId(1), |request| request.id) })
+            }
+            26 => {
+                let (holder, text) = (holder(), "x".repeat(usize::from(step.key) * 60));
+                (
+                    admin,
+                    match step.size {
+                        ..62 => Command::SetContact { holder, text },
+                        _ => Command::SetNote { holder, text },
                     },
                 )
             }
@@ -196,6 +213,11 @@ impl Walk {
         for (i, revocation) in self.registry.revocations().iter().enumerate() {
             assert_eq!(revocation.number, i as u64 + 1);
         }
+        for (key, of) in views.iter().flat_map(|h| h.keys.iter().map(move |key| (key, h))) {
+            let named = self.registry.revocations().iter().any(|r| r.what == Revoked::Key(key.key));
+            assert_eq!(key.state == KeyState::Barred, named, "{key:?} of {of:?}");
+            assert!(!key.state.is_revoked() || key.serial.is_none(), "{key:?} of {of:?}");
+        }
         for leaf in self.registry.leaves() {
             let inside = |d: &&&Delegation| d.holder == leaf.holder && d.prefix.covers(leaf.prefix);
             assert!(all.iter().any(|d| inside(&d)), "{leaf:?} outside");
@@ -211,6 +233,16 @@ impl Walk {
             {
                 let holder = self.registry.holder(d.holder).expect("holder");
                 assert_eq!(holder.name, issue.holder, "{issue:?} names {d:?}");
+            }
+        }
+        let revoked = |what| self.registry.revocations().iter().any(|r| r.what == what);
+        for issue in self.issues.iter().filter(|issue| issue.grace_until > now) {
+            let state = self.registry.key(&issue.key).map(|record| record.state);
+            if state.is_some_and(KeyState::is_revoked) {
+                assert!(
+                    revoked(Revoked::Serial(issue.serial)) || revoked(Revoked::Key(issue.key)),
+                    "{issue:?}"
+                );
             }
         }
         for view in self.registry.holder_views(false) {
@@ -244,6 +276,7 @@ proptest! {
             let json = serde_json::to_string(event).expect("json");
             let back: Event = serde_json::from_str(&json).expect("reads back");
             prop_assert_eq!(&back, event);
+            prop_assert!(json.contains(&format!("\"what\":{{\"{}\":", event.what.kind())), "{}", json);
             let versioned = json.starts_with("{\"v\":1,");
             prop_assert!(versioned);
             replayed.apply(&back);
@@ -271,6 +304,7 @@ fn walks_reach_every_kind_of_event() {
     }
     let expected = [
         "Approved",
+        "ContactChanged",
         "Denied",
         "Freed",
         "Granted",
@@ -283,7 +317,9 @@ fn walks_reach_every_kind_of_event() {
         "KeyAdded",
         "KeyLapsed",
         "KeyLeft",
+        "KeyRestored",
         "KeyRevoked",
+        "NoteChanged",
         "LeafAdded",
         "PoolSet",
         "Quarantined",
@@ -291,6 +327,7 @@ fn walks_reach_every_kind_of_event() {
         "Requested",
         "Reserved",
         "Resized",
+        "Restored",
         "Resumed",
         "Retiring",
         "Revocation",

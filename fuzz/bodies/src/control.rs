@@ -317,7 +317,7 @@ pub fn control_event(data: &[u8]) {
         match how & 15 {
             0..=7 => {
                 let packet = inner(&mut input, who);
-                world.tell(Event::Inner { peer, packet });
+                world.tell(Event::Inner { peer, from, packet });
             }
             8 => {
                 let mut message = world.initiation(who).to_vec();
@@ -365,7 +365,7 @@ mod tests {
         let member = world.member.expect("met");
         let items = vec![record(&mut Input::new(&[1, 2, 0, 1, 0]), MEMBER).expect("signed")];
         let packet = say(&Message { id: Some(1), body: Body::Items(items) });
-        world.tell(Event::Inner { peer: member, packet });
+        world.tell(Event::Inner { peer: member, from: Path::Udp(address(MEMBER)), packet });
         world.pass(500);
         world.meet(MEMBER);
         let suite = |idx| world.control.view(world.now).peers.iter().find(|peer| peer.idx == idx)?.suite;

@@ -128,8 +128,13 @@ impl Asker {
         (true, self.operator(approve).is_ok())
     }
 
+    pub fn restore(&self, number: u64) -> bool {
+        self.operator(Command::Restore { target: Target::Key(key(number)) }).is_ok()
+    }
+
     pub fn revoke(&self, number: u64) -> bool {
-        self.operator(Command::Revoke { target: Target::Key(key(number)), reason: "test".into() }).is_ok()
+        let target = Target::Key(key(number));
+        self.operator(Command::Revoke { target, reason: "test".into(), compromised: false }).is_ok()
     }
 }
 

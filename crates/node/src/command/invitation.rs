@@ -1,7 +1,8 @@
 //! `invite` and `replace`: links, on request as QR codes.
 
 use super::output::Output;
-use crate::api::{self, ApiRequest};
+use super::registry::act;
+use crate::api::{self, Action};
 use crate::cli::{Invite, Replace};
 use crate::client::Client;
 use crate::error::{CliError, Exit};
@@ -12,7 +13,7 @@ use crate::schema::{ActionReply, InviteReply};
 pub(super) fn invite(invite: Invite, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     let Invite { name, size, expires, open, qr } = invite;
     let request =
-        ApiRequest::Invite(api::Invite { name, size, expires_seconds: Some(expires.as_secs()), open });
+        act(Action::Invite(api::Invite { name, size, expires_seconds: Some(expires.as_secs()), open }));
     let reply: InviteReply = Client::new(layout).get(&request)?;
     code(qr, Some(&reply.link), output)?;
     output.show(reply);
@@ -29,7 +30,7 @@ pub(super) fn replace(replace: Replace, layout: &Layout, output: &Output) -> Res
     }
     let expires_seconds = keys.is_none().then(|| expires.as_secs());
     let reply: ActionReply =
-        Client::new(layout).get(&ApiRequest::Replace(api::Replace { name, keys, expires_seconds }))?;
+        Client::new(layout).get(&act(Action::Replace(api::Replace { name, keys, expires_seconds })))?;
     code(qr, reply.link.as_deref(), output)?;
     output.show(reply);
     Ok(Exit::Ok)

@@ -69,6 +69,11 @@ impl News {
         (self.events.iter().filter(|event| event.id > after).cloned().collect(), self.last)
     }
 
+    /// The number of the last event; 0 if there was none.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     pub(crate) fn set_host(&mut self, findings: Vec<Finding>) {
         self.host = findings.iter().map(problem).collect();
     }

@@ -1,11 +1,14 @@
 //! Requests of the command line that the registry answers.
 
-use crate::api::{ApiRequest, Approve, Deny, Invite, Name, Replace, Reply, Withdraw};
+use crate::api::{
+    Action, Approve, Caller, Deny, Invite, Prefixes, RegistryRequest, Replace, Reply, Resume, Revoke,
+    Suspend, Withdraw,
+};
 use crate::daemon::broker::Broker;
 use crate::error::{ApiError, CliError, Trouble};
 use crate::schema::{
-    ActionReply, BrokerSummary, InvitationList, InvitationRow, InviteReply, PoolRow, PrefixList, PrefixRow,
-    RequestList, RequestRow, Time,
+    ActionReply, BrokerSummary, InvitationList, InvitationRow, InviteReply, PoolRow, PrefixRow, RequestList,
+    RequestRow, Time,
 };
 use ln6_broker::{Asked, Done, List, Listed, Refused};
 use ln6_crypto::Link;
@@ -59,15 +62,48 @@ fn send(answer: Answer, result: Result<Reply, ApiError>) {
 }
 
 /// Carries a request to the desk.
-pub(crate) fn ask(broker: &Broker, link: LinkParts, wall: UnixTime, request: ApiRequest, answer: Answer) {
+pub(crate) fn ask(
+    broker: &Broker,
+    _who: &Caller,
+    link: LinkParts,
+    wall: UnixTime,
+    request: RegistryRequest,
+    answer: Answer,
+) {
     match request {
-        ApiRequest::Requests => requests(broker, wall, answer),
-        ApiRequest::Invitations => invitations(broker, wall, answer),
-        ApiRequest::Withdraw(body) => withdraw(broker, wall, &body, answer),
-        ApiRequest::Invite(invite) => self::invite(broker, link, wall, invite, answer),
-        ApiRequest::Approve(body) => approve(broker, wall, body, answer),
-        ApiRequest::Deny(body) => deny(broker, wall, body, answer),
-        ApiRequest::Revoke(Name { name, reason }) => {
+        RegistryRequest::Requests => requests(broker, wall, answer),
+        RegistryRequest::Invitations => invitations(broker, wall, answer),
+        RegistryRequest::Act(action) => self::action(broker, link, wall, *action, answer),
+        _ => send(answer, Err(not_yet())),
+    }
+}
+
+fn not_yet() -> CliError {
+    CliError::new(Trouble::BadRequest, "this broker has no answer to that yet")
+}
+
+/// The revision that was looked at, if one was said.
+fn expected(action: &Action) -> Option<u64> {
+    match action {
+        Action::Approve(body) => body.expect,
+        Action::Deny(body) => body.expect,
+        Action::Revoke(body) => body.expect,
+        Action::Suspend(body) => body.expect,
+        Action::Resume(body) => body.expect,
+        _ => None,
+    }
+}
+
+fn action(broker: &Broker, link: LinkParts, wall: UnixTime, action: Action, answer: Answer) {
+    if expected(&action).is_some() {
+        return send(answer, Err(not_yet()));
+    }
+    match action {
+        Action::Invite(invite) => self::invite(broker, link, wall, invite, answer),
+        Action::Withdraw(body) => withdraw(broker, wall, &body, answer),
+        Action::Approve(body) => approve(broker, wall, body, answer),
+        Action::Deny(body) => deny(broker, wall, body, answer),
+        Action::Revoke(Revoke { name, reason, .. }) => {
             let target = match name.parse::<PublicKey>() {
                 Ok(key) => Target::Key(key),
                 Err(_) => Target::Holder(name.clone()),
@@ -77,19 +113,19 @@ pub(crate) fn ask(broker: &Broker, link: LinkParts, wall: UnixTime, request: Api
                 wall,
                 "revoked",
                 name,
-                Command::Revoke { target, reason: reason.unwrap_or_default() },
+                Command::Revoke { target, reason: reason.unwrap_or_default(), compromised: false },
                 answer,
             );
         }
-        ApiRequest::Suspend(Name { name, reason }) => {
+        Action::Suspend(Suspend { name, reason, .. }) => {
             let command = Command::Suspend { holder: name.clone(), reason: reason.unwrap_or_default() };
             act(broker, wall, "suspended", name, command, answer);
         }
-        ApiRequest::Resume(Name { name, .. }) => {
+        Action::Resume(Resume { name, .. }) => {
             act(broker, wall, "resumed", name.clone(), Command::Resume { holder: name }, answer);
         }
-        ApiRequest::Replace(body) => replace(broker, link, wall, body, answer),
-        _ => send(answer, Err(CliError::new(Trouble::BadRequest, "this is nothing for the registry"))),
+        Action::Replace(body) => replace(broker, link, wall, body, answer),
+        _ => send(answer, Err(not_yet())),
     }
 }
 
@@ -154,6 +190,7 @@ fn request_row(asked: Asked) -> RequestRow {
         proposed: asked.view.proposal.filter(|_| asked.view.proposal_free),
         contact: asked.contact,
         since: Time(request.since),
+        revision: u64::from(request.changes),
     }
 }
 
@@ -222,7 +259,7 @@ fn with_request(
 
 fn approve(broker: &Broker, wall: UnixTime, body: Approve, answer: Answer) {
     let desk = broker.desk().clone();
-    let Approve { request, prefix, size, name, holder } = body;
+    let Approve { request, prefix, size, name, holder, .. } = body;
     with_request(broker, wall, request, answer, move |id, asked, answer| {
         let called = name.clone().unwrap_or(asked);
         let command = Command::Approve { request: id, prefix, size, name, holder };
@@ -289,6 +326,7 @@ fn replace(broker: &Broker, link: LinkParts, wall: UnixTime, body: Replace, answ
                 prefixes: prefixes_in(&done),
                 link: made,
                 until,
+                ..ActionReply::default()
             }))
         });
         send(answer, result);
@@ -297,13 +335,13 @@ fn replace(broker: &Broker, link: LinkParts, wall: UnixTime, body: Replace, answ
 }
 
 /// Who holds what, by the registry.
-pub(crate) fn prefixes(broker: &Broker, wall: UnixTime, answer: Answer) {
+pub(crate) fn prefixes(broker: &Broker, wall: UnixTime, which: Prefixes, answer: Answer) {
     let reply = move |listed: Result<Listed, Refused>| {
         let result = match listed {
             Ok(Listed::Holders(holders)) => {
                 let mut rows: Vec<PrefixRow> = holders.iter().flat_map(prefix_rows).collect();
                 rows.sort_by_key(|row| row.prefix);
-                Ok(Reply::of(PrefixList { prefixes: rows }))
+                Ok(Reply::of(super::service::page(rows, &which)))
             }
             Ok(_) => Err(CliError::new(Trouble::Internal, "the registry gave another list")),
             Err(why) => Err(refused(why)),
@@ -331,6 +369,9 @@ fn prefix_rows(holder: &HolderView) -> Vec<PrefixRow> {
             keys: keys.clone(),
             since: Some(Time(view.since)),
             until: until.map(Time),
+            id: Some(view.id.to_string()),
+            grows_to: Some(view.grows_to),
+            named_until: Some(Time(view.named_until)),
         }
     };
     holder.prefixes.iter().map(row).collect()

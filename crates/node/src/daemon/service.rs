@@ -1,14 +1,16 @@
 //! The daemon's side of the API: what is asked is answered from control's picture, or taken to the registry.
 
-use crate::api::{ApiRequest, Ask, Reply};
+use crate::api::{ApiRequest, Ask, Prefixes, Reply};
+#[cfg(feature = "broker")]
+use crate::api::{Caller, RegistryRequest};
 use crate::daemon::setup::Call;
 use crate::daemon::{Daemon, Waiting};
 use crate::error::{ApiError, CliError, Trouble, stable_code};
 use crate::from_view;
 use crate::metrics::{self, Measured};
 use crate::schema::{
-    ActionReply, BrokerSummary, CertList, Count, DoctorReport, EventList, ExitInfo, LanRow, NodeInfo,
-    PathKind, PeerList, PeerSummary, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList,
+    ActionReply, BrokerSummary, CertList, Count, DoctorReport, ExitInfo, LanRow, NodeInfo, PathKind,
+    PeerList, PeerSummary, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList,
     StandingInfo, StatusReport, Time,
 };
 use ln6_overlay_core::Path;
@@ -26,7 +28,7 @@ type Answer = oneshot::Sender<Result<Reply, ApiError>>;
 impl Daemon {
     /// Answers a request, now or when the registry has.
     pub(super) fn handle_call(&mut self, now: Instant, call: Call) {
-        let Call { request, answer } = call;
+        let (request, answer) = (call.request, call.answer);
         if matches!(request, ApiRequest::Status | ApiRequest::Metrics | ApiRequest::Doctor) {
             self.look_out(now);
         }
@@ -34,17 +36,10 @@ impl Daemon {
             ApiRequest::Ping(ask) => self.ping(now, &ask, answer),
             ApiRequest::Status => self.status(now, answer),
             ApiRequest::Metrics => self.metrics(now, answer),
-            ApiRequest::Prefixes => self.prefixes(now, answer),
-            ApiRequest::Requests
-            | ApiRequest::Invitations
-            | ApiRequest::Invite(_)
-            | ApiRequest::Withdraw(_)
-            | ApiRequest::Approve(_)
-            | ApiRequest::Deny(_)
-            | ApiRequest::Revoke(_)
-            | ApiRequest::Suspend(_)
-            | ApiRequest::Resume(_)
-            | ApiRequest::Replace(_) => self.ask_registry(request, answer),
+            ApiRequest::Events(asked) => self.listen(now, asked, answer),
+            ApiRequest::Prefixes(which) => self.prefixes(now, &which, answer),
+            #[cfg(feature = "broker")]
+            ApiRequest::Registry(request) => self.ask_registry(call.who, request, answer),
             // Whoever asked may have gone.
             other => drop(answer.send(self.at_once(now, other))),
         }
@@ -63,10 +58,6 @@ impl Daemon {
             }
             ApiRequest::Routes => Reply::of(RouteList { routes: from_view::routes(&self.control.view(now)) }),
             ApiRequest::Certs => Reply::of(CertList { certs: from_view::certs(&self.control.view(now)) }),
-            ApiRequest::Events(asked) => {
-                let (events, next) = self.news.events(asked.after);
-                Reply::of(EventList { events, next })
-            }
             ApiRequest::Doctor => {
                 Reply::of(DoctorReport { findings: self.news.problems(), passed: Vec::new() })
             }
@@ -248,6 +239,9 @@ impl Daemon {
                         keys: vec![certificate.key],
                         since: Some(Time(certificate.not_before)),
                         until: Some(Time(certificate.grace_until)),
+                        id: None,
+                        grows_to: None,
+                        named_until: Some(Time(certificate.grace_until)),
                     }),
                 }
             }
@@ -257,8 +251,8 @@ impl Daemon {
     }
 
     #[cfg(not(feature = "broker"))]
-    fn prefixes(&mut self, now: Instant, answer: Answer) {
-        drop(answer.send(Ok(Reply::of(PrefixList { prefixes: self.certified_prefixes(now) }))));
+    fn prefixes(&mut self, now: Instant, which: &Prefixes, answer: Answer) {
+        drop(answer.send(Ok(Reply::of(page(self.certified_prefixes(now), which)))));
     }
 
     #[cfg(not(feature = "broker"))]
@@ -270,17 +264,13 @@ impl Daemon {
         drop(answer.send(Ok(make(None))));
     }
 
-    #[cfg(not(feature = "broker"))]
-    fn ask_registry(&mut self, _: ApiRequest, answer: Answer) {
-        let no_broker = CliError::new(Trouble::NotABroker, "this node is no broker");
-        drop(answer.send(Err(no_broker)));
-    }
-
     #[cfg(feature = "broker")]
-    fn prefixes(&mut self, now: Instant, answer: Answer) {
+    fn prefixes(&mut self, now: Instant, which: &Prefixes, answer: Answer) {
         match &self.broker {
-            Some(broker) => super::registry_calls::prefixes(broker, self.control.wall(now), answer),
-            None => drop(answer.send(Ok(Reply::of(PrefixList { prefixes: self.certified_prefixes(now) })))),
+            Some(broker) => {
+                super::registry_calls::prefixes(broker, self.control.wall(now), which.clone(), answer);
+            }
+            None => drop(answer.send(Ok(Reply::of(page(self.certified_prefixes(now), which))))),
         }
     }
 
@@ -297,7 +287,7 @@ impl Daemon {
     }
 
     #[cfg(feature = "broker")]
-    fn ask_registry(&mut self, request: ApiRequest, answer: Answer) {
+    fn ask_registry(&mut self, who: Caller, request: RegistryRequest, answer: Answer) {
         match &self.broker {
             Some(broker) => {
                 let link = super::registry_calls::LinkParts {
@@ -305,11 +295,26 @@ impl Daemon {
                     broker: self.control.key(),
                     endpoints: self.node.public_endpoints(),
                 };
-                super::registry_calls::ask(broker, link, ln6_host::clock::wall(), request, answer);
+                super::registry_calls::ask(broker, &who, link, ln6_host::clock::wall(), request, answer);
             }
             None => drop(answer.send(Err(CliError::new(Trouble::NotABroker, "this node is no broker")))),
         }
     }
+}
+
+/// Those rows that were asked for, in pages.
+pub(super) fn page(mut rows: Vec<PrefixRow>, which: &Prefixes) -> PrefixList {
+    if let Some(text) = &which.text {
+        let text = text.to_lowercase();
+        rows.retain(|row| row.holder.contains(&text) || row.prefix.to_string().contains(&text));
+    }
+    rows.retain(|row| which.state.as_ref().is_none_or(|state| row.state == *state));
+    rows.retain(|row| which.pool.is_none_or(|pool| pool.covers(row.prefix)));
+    let total = rows.len() as u64;
+    let first = usize::try_from(which.offset).unwrap_or(usize::MAX).min(rows.len());
+    rows.drain(..first);
+    rows.truncate(which.limit.map_or(usize::MAX, |limit| limit as usize));
+    PrefixList { total, offset: which.offset, prefixes: rows }
 }
 
 /// Reasons are in snake case for whoever asks, whatever the crates they come from say.

@@ -4,17 +4,17 @@ use super::table::{Cell, Table, Tone};
 use super::units::{ago, bytes, day, in_span, round_trip, second};
 use super::{Render, Style};
 use crate::schema::{
-    CertList, EventList, InvitationList, PathKind, PeerList, PeerRow, PrefixList, RequestList, RouteList,
-    RouteRow, SessionList, Severity, Time,
+    CertList, EventList, PathKind, PeerList, PeerRow, PrefixList, RouteList, RouteRow, SessionList, Severity,
+    Time,
 };
 use ln6_types::{Prefix, PublicKey};
 use std::net::SocketAddr;
 
-fn empty(words: &str) -> String {
+pub(super) fn empty(words: &str) -> String {
     format!("{words}\n")
 }
 
-fn short(key: &PublicKey) -> String {
+pub(super) fn short(key: &PublicKey) -> String {
     format!("{}…", key.to_string().chars().take(8).collect::<String>())
 }
 
@@ -165,54 +165,6 @@ impl Render for PrefixList {
             ]);
         }
         table.render(style.paint)
-    }
-}
-
-impl Render for RequestList {
-    fn render(&self, style: Style) -> String {
-        if self.requests.is_empty() {
-            return empty("Nobody waits.");
-        }
-        let mut table = Table::new(&[">ID", "NAME", "ASKS", "WOULD GET", "MESH", "CONTACT", "WAITS", "KEY"]);
-        for request in &self.requests {
-            table.row(vec![
-                request.id.clone().into(),
-                Cell::or_dash(request.name.clone()),
-                Cell::or_dash(request.size.map(|size| format!("/{size}"))),
-                Cell::or_dash(request.proposed.map(|prefix| prefix.to_string())),
-                Cell::or_dash(request.ssid.clone()),
-                Cell::or_dash(request.contact.clone()),
-                ago(request.since, style.now).trim_end_matches(" ago").into(),
-                request.key.to_string().into(),
-            ]);
-        }
-        let next = style
-            .paint
-            .dim("Compare the key with 'ln6d key show' there; then 'ln6d approve ID' or 'ln6d deny ID'.");
-        format!("{}\n{next}\n", table.render(style.paint))
-    }
-}
-
-impl Render for InvitationList {
-    fn render(&self, style: Style) -> String {
-        if self.invitations.is_empty() {
-            return empty("No invitation was made yet. 'ln6d invite' makes one.");
-        }
-        let mut table = Table::new(&[">ID", "STATE", "NAME", "SIZE", "FOR", "EXPIRES", "USED BY"]);
-        for row in &self.invitations {
-            let tone = if row.state == "open" { Tone::Good } else { Tone::Dim };
-            table.row(vec![
-                row.id.clone().into(),
-                Cell::toned(row.state.clone(), tone),
-                Cell::or_dash(row.name.clone()),
-                Cell::or_dash(row.size.map(|size| format!("/{size}"))),
-                if row.replaces { "the place of another".into() } else { "a new node".into() },
-                format!("{} ({})", day(row.expires), in_span(row.expires, style.now)).into(),
-                Cell::or_dash(row.used_by.as_ref().map(short)),
-            ]);
-        }
-        let next = style.paint.dim("An open one is withdrawn with 'ln6d invitations cancel ID'.");
-        format!("{}\n{next}\n", table.render(style.paint))
     }
 }
 

@@ -1,39 +1,12 @@
 //! What a command has done, in a few lines that end with the next step.
 
 use super::status::problems;
-use super::units::{day, in_span, round_trip};
+use super::units::{day, round_trip};
 use super::{Render, Style};
 use crate::schema::{
-    ActionReply, DoctorReport, InviteReply, KeyReply, PathKind, PingReply, ReloadReply, SetupReply, Severity,
+    ActionReply, DoctorReport, KeyReply, PathKind, PingReply, ReloadReply, SetupReply, Severity,
 };
 use std::fmt::Write as _;
-
-impl Render for InviteReply {
-    fn render(&self, style: Style) -> String {
-        if self.open {
-            return format!(
-                "{}\n\n{}\n",
-                style.paint.bold(&self.link),
-                style.paint.dim(&format!(
-                    "Any number may use it, until {} ({}); each waits for your 'ln6d approve'. There: ln6d join LINK",
-                    day(self.expires),
-                    in_span(self.expires, style.now)
-                ))
-            );
-        }
-        let who = self.name.as_deref().map_or_else(String::new, |name| format!(" as {name}"));
-        let size = self.size.map_or_else(String::new, |size| format!(", a /{size}"));
-        format!(
-            "{}\n\n{}\n",
-            style.paint.bold(&self.link),
-            style.paint.dim(&format!(
-                "Admits one node{who}{size}, until {} ({}). There: ln6d join LINK",
-                day(self.expires),
-                in_span(self.expires, style.now)
-            ))
-        )
-    }
-}
 
 /// What `replace` has done when it made a link.
 const INVITED: &str = "replacement_invited";

@@ -10,13 +10,13 @@ use crate::invitation::{Purpose, Secret};
 use crate::name::{derived_name, numbered, plain_text, valid_name};
 use crate::policy::Admission;
 use crate::refusal::Refusal;
-use crate::registry::{Holder, HolderState, KeyRecord, KeyState, Registry, Request, Roles};
+use crate::registry::{Denial, Holder, HolderState, KeyRecord, KeyState, Registry, Request, Roles};
 use core::time::Duration;
 use ln6_types::{Prefix, PublicKey, VerifyKey};
 
 /// How often a waiting key may correct its request: each costs a line of the journal.
 const CHANGES: u8 = 8;
-const KEYS_PER_HOLDER: usize = 64;
+pub(super) const KEYS_PER_HOLDER: usize = 64;
 /// A key may bring a new signing key once in so many seconds.
 const REBIND: u64 = 60;
 /// A key that has left and come back so often may do so once an hour: each time costs lines of the journal.
@@ -62,7 +62,9 @@ impl<'a> Draft<'a> {
         let sign = sign.unwrap_or(record.sign);
         free_sign(registry, key, &sign)?;
         match (record.state, holder.state) {
-            (KeyState::Revoked, _) | (_, HolderState::Revoked { .. }) => Err(Refusal::KeyRevoked),
+            (KeyState::Revoked { .. } | KeyState::Barred, _) | (_, HolderState::Revoked { .. }) => {
+                Err(Refusal::KeyRevoked)
+            }
             (_, HolderState::Suspended) => Err(Refusal::Suspended),
             (KeyState::Active, HolderState::Active) => {
                 self.current(*key, record, holder, sign).map(|()| true)
@@ -281,6 +283,28 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// A denied request waits again, in its old place.
+    pub(super) fn reconsider(&mut self, id: RequestId) -> Result<(), Refusal> {
+        let registry = self.registry;
+        let of = |denial: &&Denial| denial.request.as_ref().is_some_and(|request| request.id == id);
+        let Some(denial) = registry.denials.values().find(of) else {
+            return Err(match registry.requests.contains_key(&id) {
+                true => Refusal::StateChanged("the request waits already"),
+                false if id.0 <= registry.last_id => Refusal::StateChanged("there is no denial to undo"),
+                false => Refusal::NotFound("request"),
+            });
+        };
+        if denial.at + Duration::from_secs(registry.policy.denial_span) <= self.at {
+            return Err(Refusal::StateChanged("the denial is over; the key may ask again by itself"));
+        }
+        let Some(mut request) = denial.request.clone() else { return Ok(()) };
+        if request.since + Duration::from_secs(registry.policy.request_span) <= self.at {
+            request.since = self.at;
+        }
+        self.push(What::Requested(request));
+        Ok(())
+    }
+
     fn waiting(&self, id: RequestId) -> Result<&'a Request, Refusal> {
         let decided = Refusal::StateChanged("the request does not wait any more");
         let missing = if id.0 <= self.registry.last_id { decided } else { Refusal::NotFound("request") };
@@ -391,7 +415,7 @@ pub(super) fn free_key(
     let Some(record) = registry.keys.get(key) else { return Ok(()) };
     let gone = registry.holders.get(&record.holder).is_none_or(|h| h.state == HolderState::Gone);
     match record.state {
-        KeyState::Revoked => Err(Refusal::KeyRevoked),
+        KeyState::Revoked { .. } | KeyState::Barred => Err(Refusal::KeyRevoked),
         KeyState::Active if Some(record.holder) != holder => Err(Refusal::KeyTaken),
         // Its own prefix is kept for it; it need only join.
         _ if !gone && Some(record.holder) != holder && holder.is_some() => Err(Refusal::KeyTaken),

@@ -1,7 +1,7 @@
 //! What time brings about.
 
 use super::Draft;
-use crate::event::{Event, What};
+use crate::event::{Cause, Event, What};
 use crate::id::DelegationId;
 use crate::registry::{DelegationState, HolderState, KeyRecord, KeyState};
 use core::time::Duration;
@@ -12,6 +12,7 @@ impl Draft<'_> {
     pub(super) fn expire(&mut self) {
         self.expire_requests();
         self.expire_keys();
+        self.end_graces();
         self.expire_delegations();
     }
 
@@ -38,6 +39,17 @@ impl Draft<'_> {
             }
             if !lapsed.is_empty() && lapsed.len() == registry.active_keys(holder).count() {
                 self.vacate(holder);
+            }
+        }
+    }
+
+    /// Keys whose revocation can be undone no more.
+    fn end_graces(&mut self) {
+        let registry = self.registry;
+        for (key, record) in &registry.keys {
+            let over = matches!(record.state, KeyState::Revoked { until } if until <= self.at);
+            if let Some(holder) = registry.holders.get(&record.holder).filter(|_| over) {
+                self.bar_key(key, holder, Cause::Revoked, "");
             }
         }
     }

@@ -1,65 +1,21 @@
-//! What happens to those who are in: revoked, suspended, replaced, resized, gone.
+//! What happens to those who are in: suspended, replaced, resized, gone.
 
 use super::admission::free_key;
 use super::choice::Wish;
+use super::rule::reason_fits;
 use super::{Draft, Identity};
-use crate::command::{NewInvitation, Replacement, Target};
-use crate::event::{Cause, Revoked, What};
+use crate::command::{NewInvitation, Replacement};
+use crate::event::{Cause, What};
 use crate::id::DelegationId;
 use crate::invitation::Purpose;
-use crate::name::plain_text;
 use crate::refusal::Refusal;
-use crate::registry::{Delegation, DelegationState, Holder, HolderState, KeyRecord, KeyState};
-use ln6_types::{Prefix, PublicKey, UnixTime, VerifyKey};
+use crate::registry::{Delegation, DelegationState, Holder, HolderState, KeyState};
+use ln6_types::{Prefix, PublicKey, VerifyKey};
 
 /// Prefixes of one holder at once, while it moves.
 const DELEGATIONS_PER_HOLDER: usize = 8;
 
 impl<'a> Draft<'a> {
-    pub(super) fn revoke(&mut self, target: &Target, reason: &str) -> Result<(), Refusal> {
-        reason_fits(reason)?;
-        let registry = self.registry;
-        let (holder, doomed): (&'a Holder, Vec<PublicKey>) = match target {
-            Target::Holder(name) => self.named(name).map(|h| (h, h.keys.iter().copied().collect()))?,
-            Target::Key(key) => {
-                let record = registry.keys.get(key).ok_or(Refusal::NotFound("key"))?;
-                let holder = registry.holders.get(&record.holder).ok_or(Refusal::NotFound("holder"))?;
-                (holder, vec![*key])
-            }
-        };
-        let mut revoked = 0;
-        for key in &doomed {
-            revoked += usize::from(self.revoke_key(key, holder, Cause::Revoked, reason));
-        }
-        if revoked == 0 {
-            return Err(Refusal::StateChanged("it has been revoked already"));
-        }
-        let last = registry.active_keys(holder).all(|key| doomed.contains(key));
-        if last && matches!(holder.state, HolderState::Active | HolderState::Suspended) {
-            // Every other key goes with it: one that had left could otherwise walk back in.
-            for key in holder.keys.iter().filter(|key| !doomed.contains(key)) {
-                self.revoke_key(key, holder, Cause::Revoked, reason);
-            }
-            self.end_retiring(holder);
-            let until = self.after(registry.policy.revocation_grace);
-            self.push(What::HolderRevoked { holder: holder.id, until });
-        }
-        Ok(())
-    }
-
-    /// Names a key of `holder` as not trusted; `false` if that is so already, or it speaks for another by now.
-    fn revoke_key(&mut self, key: &PublicKey, holder: &Holder, cause: Cause, reason: &str) -> bool {
-        let registry = self.registry;
-        let mine = |r: &&KeyRecord| r.holder == holder.id && r.state != KeyState::Revoked;
-        let Some(record) = registry.keys.get(key).filter(mine) else { return false };
-        let ends =
-            record.serials.iter().filter_map(|serial| registry.issues.get(serial)).map(|i| i.grace_until);
-        let until: UnixTime = ends.max().unwrap_or(self.at).max(self.at);
-        self.push(What::KeyRevoked { key: *key, reason: reason.to_owned() });
-        self.revocation(Revoked::Key(*key), cause, until);
-        true
-    }
-
     pub(super) fn suspend(&mut self, name: &str, reason: &str) -> Result<(), Refusal> {
         reason_fits(reason)?;
         let holder = self.named(name)?;
@@ -120,7 +76,7 @@ impl<'a> Draft<'a> {
             HolderState::Gone => return Err(Refusal::NotFound("holder")),
         };
         for old in holder.keys.iter().filter(|old| **old != key) {
-            self.revoke_key(old, holder, Cause::Replaced, "replaced");
+            self.bar_key(old, holder, Cause::Replaced, "replaced");
         }
         if holder.state != HolderState::Active {
             self.push(What::Resumed { holder: holder.id });
@@ -137,7 +93,7 @@ impl<'a> Draft<'a> {
         let record = registry.keys.get(key).ok_or(Refusal::KeyUnknown)?;
         let holder = registry.holders.get(&record.holder).ok_or(Refusal::KeyUnknown)?;
         match (record.state, holder.state) {
-            (KeyState::Revoked, _) => return Err(Refusal::KeyRevoked),
+            (KeyState::Revoked { .. } | KeyState::Barred, _) => return Err(Refusal::KeyRevoked),
             (_, HolderState::Suspended) => return Err(Refusal::Suspended),
             (KeyState::Active, _) => {}
             _ => return Ok(()), // it has left already
@@ -250,13 +206,5 @@ impl<'a> Draft<'a> {
             self.issue(&Identity { key: *key, sign, name, holder: &holder.name, roles }, prefixes.clone());
         }
         self.quarantine(delegation, false);
-    }
-}
-
-fn reason_fits(reason: &str) -> Result<(), Refusal> {
-    if plain_text(reason, super::rule::LONGEST_TEXT) {
-        Ok(())
-    } else {
-        Err(Refusal::TextInvalid("the reason"))
     }
 }
