@@ -98,6 +98,7 @@ fn session_row(peer: &PeerView, now: UnixTime) -> Option<SessionRow> {
         peer: peer.name.clone(),
         key: peer.key,
         path: path?,
+        suite: peer.suite.map(|suite| suite.name().to_owned()),
         endpoint,
         through: peer.through.clone(),
         last_handshake: peer.handshake_age.map(|age| before(now, age)),
@@ -178,6 +179,7 @@ pub fn standing(standing: &Standing) -> StandingInfo {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use ln6_crypto::seal::Suite;
     use ln6_overlay_core::PeerIdx;
     use ln6_overlay_core::control::view::Me;
     use ln6_overlay_core::forwarder::stats::PeerTraffic;
@@ -196,6 +198,7 @@ pub(crate) mod tests {
             broker: true,
             exit: false,
             connected,
+            suite: connected.then_some(Suite::Aes256Gcm),
             path,
             through: None,
             neighbour: false,

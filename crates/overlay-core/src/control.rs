@@ -48,6 +48,7 @@ use core::time::Duration;
 use ln6_crypto::SigningKey;
 use ln6_crypto::cookie::CookieChecker;
 use ln6_crypto::keys::StaticSecret;
+use ln6_crypto::seal::Suite;
 use ln6_crypto::timers::REKEY_TIMEOUT;
 use ln6_routing::Router;
 use ln6_types::{Fingerprint, Instant, Jitter, NetworkUla, Prefix, PublicKey, RouterId, UnixTime};
@@ -101,6 +102,8 @@ pub struct Control {
     firewall: bool,
     exit: bool,
     transit: bool,
+    /// What to seal with, best first; WireGuard's own suite among them.
+    suites: Vec<Suite>,
     mtu: u16,
 
     // Randomness and time.
@@ -224,6 +227,7 @@ impl Control {
             firewall: config.firewall,
             exit: config.exit,
             transit: config.transit,
+            suites: session::suite::usable(&config.suites),
             mtu: config.mtu,
             secrets,
             clock: Clock::new(now, wall, saved.time_floor),
@@ -496,6 +500,7 @@ impl Control {
             Reason::Resend => self.resend(now, peer),
             Reason::Prove => self.prove_again(now, peer),
             Reason::Upgrade => self.upgrade(now, peer),
+            Reason::Suite => self.seek_better_suite(now, peer),
         }
         if reason == Reason::Persistent
             && let Some(keepalive) =

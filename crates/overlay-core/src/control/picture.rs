@@ -108,6 +108,7 @@ impl Control {
                 || self.is_broker_key(&peer.key, wall),
             exit: self.is_exit_key(&peer.key, wall),
             connected: peer.connected(),
+            suite: peer.current.as_ref().filter(|_| peer.connected()).map(|keys| keys.suite()),
             path: peer.path.filter(|_| peer.connected()),
             through: match peer.path {
                 Some(Path::Through(via)) if peer.connected() => Some(self.name_of_peer(now, via)),
