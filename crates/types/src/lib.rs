@@ -7,6 +7,8 @@ mod hex;
 mod jitter;
 mod key;
 mod prefix;
+#[cfg(feature = "schemars")]
+mod schema;
 mod time;
 
 pub use core::time::Duration;
