@@ -93,6 +93,10 @@ fn full() -> Config {
             },
         ],
         metrics: Some("[::1]:9695".parse().expect("address")),
+        #[cfg(feature = "broker")]
+        keylist: None,
+        #[cfg(feature = "broker")]
+        notify: None,
     }
 }
 

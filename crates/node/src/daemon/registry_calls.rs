@@ -142,6 +142,22 @@ fn requests(broker: &Broker, wall: UnixTime, answer: Answer) {
     broker.desk().list(wall, List::Requests, Box::new(reply));
 }
 
+/// Shows the notifier who waits.
+pub(crate) fn show_requests(
+    desk: &ln6_broker::DeskHandle,
+    wall: UnixTime,
+    way: std::sync::mpsc::SyncSender<(UnixTime, super::notify::Look)>,
+) {
+    let reply = move |listed: Result<Listed, Refused>| {
+        if let Ok(Listed::Requests(list)) = listed {
+            let rows = list.into_iter().map(request_row).collect();
+            // Busy with its program: it is shown again in a minute.
+            drop(way.try_send((wall, super::notify::Look::Requests(rows))));
+        }
+    };
+    desk.list(wall, List::Requests, Box::new(reply));
+}
+
 fn invitations(broker: &Broker, wall: UnixTime, answer: Answer) {
     let reply = move |listed: Result<Listed, Refused>| {
         let result = match listed {
