@@ -95,9 +95,11 @@ pub struct Prefixes {
     pub state: Option<String>,
     /// Within this pool.
     pub pool: Option<Prefix>,
+    /// `prefix` (if absent), `holder`, `since`, `size` or `state`; with a `-` in front backwards. Only on a broker.
+    pub sort: Option<String>,
     /// So many are left out.
     pub offset: u64,
-    /// So many at most: 1 to 500; all if absent.
+    /// So many at most: 1 to 500; all if absent (on a broker 500).
     pub limit: Option<u32>,
 }
 
@@ -158,6 +160,7 @@ pub struct Parts {
 /// Words that only a broker has an answer to: builds without one say so instead of not knowing them.
 const BROKERS: &[&str] = &[
     "requests",
+    "denials",
     "invitations",
     "pools",
     "policy",
@@ -205,6 +208,14 @@ impl ApiRequest {
         self.to_http().method == "POST"
     }
 
+    /// Whether only somebody at the machine may ask it, never a page or a token.
+    pub fn is_for_the_machine(&self) -> bool {
+        #[cfg(feature = "registry")]
+        return matches!(self, ApiRequest::Registry(RegistryRequest::Confirm(_)));
+        #[cfg(not(feature = "registry"))]
+        false
+    }
+
     /// As HTTP.
     pub fn to_http(&self) -> Parts {
         let plain = |word: &str| get(Asked::of(word));
@@ -217,6 +228,7 @@ impl ApiRequest {
                 .with("text", which.text.as_ref())
                 .with("state", which.state.as_ref())
                 .with("pool", which.pool)
+                .with("sort", which.sort.as_ref())
                 .with("offset", Some(which.offset).filter(|offset| *offset > 0))
                 .with("limit", which.limit)),
             ApiRequest::Certs => plain("certs"),
@@ -288,6 +300,7 @@ fn asked(word: &str, mut query: Query) -> Result<ApiRequest, ApiError> {
             text: query.take("text")?,
             state: query.take("state")?,
             pool: query.take("pool")?,
+            sort: query.take("sort")?,
             offset: query.take("offset")?.unwrap_or_default(),
             limit: limit(&mut query)?,
         }),

@@ -133,6 +133,7 @@ schemas! {
 #[cfg(feature = "registry")]
 schemas! {
     RequestList = "ln6d.requests/1",
+    DenialList = "ln6d.denials/1",
     InviteReply = "ln6d.invite/1",
     InvitationList = "ln6d.invitations/1",
     PoolList = "ln6d.pools/1",

@@ -58,6 +58,8 @@ pub struct Config {
     /// Who is told of requests and trouble; on a broker.
     #[cfg(feature = "broker")]
     pub notify: Option<Notify>,
+    /// The account that the admin page runs as; none if there is no page.
+    pub page_user: Option<String>,
 }
 
 /// `[node]`.
@@ -301,6 +303,7 @@ impl Config {
             keylist: None,
             #[cfg(feature = "broker")]
             notify: None,
+            page_user: None,
         }
     }
 

@@ -11,6 +11,7 @@ mod id;
 mod invitation;
 mod name;
 mod order;
+mod page;
 mod policy;
 mod pool;
 mod proposal;
@@ -24,6 +25,7 @@ pub use id::{DelegationId, HolderId, InvitationId, RequestId};
 pub use invitation::{Digest, Invitation, Purpose, Secret};
 pub use name::{derived_name, valid_name};
 pub use order::{Order, Revision};
+pub use page::{HolderQuery, HolderSort, PAGE, Page, PrefixQuery, PrefixSort};
 pub use policy::{Admission, Policy, Pool};
 pub use pool::{free_host, sparse};
 pub use proposal::{network_id, proposed_slot};
@@ -33,5 +35,6 @@ pub use registry::{
     Reservation, Roles, Tenure,
 };
 pub use view::{
-    HistoryView, HolderView, InvitationView, KeyView, PoolView, PrefixView, RequestView, Standing,
+    DenialView, HistoryView, HolderView, InvitationView, KeyView, PoolView, PrefixView, RequestView,
+    ReservationView, Standing,
 };

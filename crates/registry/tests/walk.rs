@@ -18,7 +18,7 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let hours = prop_oneof![4 => Just(0u32), 4 => 0u32..50, 2 => 0u32..5_000, 1 => 0u32..12_000];
-    (0u8..27, 0u8..10, 0u8..10, 58u8..=65, hours).prop_map(|(kind, key, other, size, hours)| Step {
+    (0u8..28, 0u8..10, 0u8..10, 58u8..=65, hours).prop_map(|(kind, key, other, size, hours)| Step {
         kind,
         key,
         other,
@@ -159,6 +159,16 @@ impl Walk {
                 let denied = self.registry.denials().find_map(|(_, denial)| denial.request.as_ref());
                 (admin, Command::Reconsider { request: denied.map_or(RequestId(1), |request| request.id) })
             }
+            26 => {
+                let (holder, text) = (holder(), "x".repeat(usize::from(step.key) * 60));
+                (
+                    admin,
+                    match step.size {
+                        ..62 => Command::SetContact { holder, text },
+                        _ => Command::SetNote { holder, text },
+                    },
+                )
+            }
             _ => (admin, Command::Reserve { prefix, name: Some(format!("mesh{}", step.key)), note: reason }),
         };
         let invites = matches!(
@@ -266,6 +276,7 @@ proptest! {
             let json = serde_json::to_string(event).expect("json");
             let back: Event = serde_json::from_str(&json).expect("reads back");
             prop_assert_eq!(&back, event);
+            prop_assert!(json.contains(&format!("\"what\":{{\"{}\":", event.what.kind())), "{}", json);
             let versioned = json.starts_with("{\"v\":1,");
             prop_assert!(versioned);
             replayed.apply(&back);
@@ -293,6 +304,7 @@ fn walks_reach_every_kind_of_event() {
     }
     let expected = [
         "Approved",
+        "ContactChanged",
         "Denied",
         "Freed",
         "Granted",
@@ -307,6 +319,7 @@ fn walks_reach_every_kind_of_event() {
         "KeyLeft",
         "KeyRestored",
         "KeyRevoked",
+        "NoteChanged",
         "LeafAdded",
         "PoolSet",
         "Quarantined",

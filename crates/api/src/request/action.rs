@@ -79,6 +79,51 @@ actions! {
     Renumber = "renumber",
 }
 
+macro_rules! reasons {
+    ($($name:ident),*) => {
+        impl Action {
+            /// Why, if it was said.
+            pub fn reason(&self) -> Option<&str> {
+                match self {
+                    $(Action::$name(body) => body.reason.as_deref(),)*
+                    _ => None,
+                }
+            }
+
+            /// The same for another reason, if it is something that has one.
+            #[must_use]
+            pub fn with_reason(mut self, reason: String) -> Self {
+                match &mut self {
+                    $(Action::$name(body) => body.reason = Some(reason),)*
+                    _ => {}
+                }
+                self
+            }
+        }
+    };
+}
+
+reasons!(
+    Approve, Deny, Revoke, Suspend, Resume, Undo, Replace, Resize, Unreserve, Rename, Bandwidth, Pool,
+    PoolClose, Policy, Roles, Renumber
+);
+
+impl Pool {
+    /// The pool with this prefix, as it is.
+    pub const fn unchanged(prefix: Prefix) -> Self {
+        Pool {
+            prefix,
+            default: None,
+            largest: None,
+            smallest: None,
+            admission: None,
+            open: None,
+            reason: None,
+            expect: None,
+        }
+    }
+}
+
 impl Action {
     /// Whether it decides about exits, brokers, pools or policy: a page or a token cannot do that alone.
     pub const fn needs_machine(&self) -> bool {
@@ -204,12 +249,16 @@ pub struct Resume {
     pub expect: Option<u64>,
 }
 
-/// Takes a revocation back while its grace lasts.
+/// Takes a revocation back while its grace lasts, or a denial.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
-    /// The holder's name.
+    /// The holder, or the revoked key; or, with `request`, nothing.
+    #[serde(default)]
     pub name: String,
+    /// Instead: the number of a request that was denied; it waits again.
+    #[serde(default)]
+    pub request: Option<String>,
     /// Kept in the journal.
     #[serde(default)]
     pub reason: Option<String>,
@@ -230,6 +279,12 @@ pub struct Replace {
     /// How long the link works; a week if absent.
     #[serde(default)]
     pub expires_seconds: Option<u64>,
+    /// Kept in the journal.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The holder's revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Another length for a prefix: in place, or by a second prefix beside the old one.
@@ -275,6 +330,12 @@ pub struct Reserve {
 pub struct Unreserve {
     /// Exactly as reserved.
     pub prefix: Prefix,
+    /// Kept in the journal.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The reservation's revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Notes something about a holder. Neither is ever in the journal; both can be erased.
@@ -289,6 +350,9 @@ pub struct Note {
     /// How to reach its people; empty erases it, absent leaves it.
     #[serde(default)]
     pub contact: Option<String>,
+    /// The holder's revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Another name for a holder.
@@ -348,6 +412,9 @@ pub struct Pool {
     /// Kept in the journal.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Gives nothing new from a pool; what was given stays.
@@ -359,6 +426,9 @@ pub struct PoolClose {
     /// Kept in the journal.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Spans and caps; what is absent stays as it is.
@@ -395,6 +465,9 @@ pub struct Policy {
     /// Kept in the journal.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// What a holder's keys may be besides nodes; what is absent stays as it is.

@@ -117,7 +117,7 @@ pub struct KeyRow {
     pub key: PublicKey,
     /// The node's name.
     pub name: String,
-    /// `active`, `left`, `lapsed` or `revoked`.
+    /// `active`, `left`, `lapsed`, `revoked` (that can be undone) or `barred` (for ever).
     pub state: String,
     /// The certificate in force.
     pub serial: Option<u64>,
@@ -222,11 +222,35 @@ pub struct AuditRow {
     /// To whom.
     pub holder: Option<String>,
     /// With what.
-    pub prefix: Option<Prefix>,
+    pub prefixes: Vec<Prefix>,
     /// Why, as it was given.
     pub reason: Option<String>,
     /// In words.
     pub message: String,
+}
+
+/// `GET /api/v1/denials`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DenialList {
+    /// Newest first.
+    pub denials: Vec<DenialRow>,
+}
+
+/// A key that was sent away; while that lasts `undo` lets it wait again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DenialRow {
+    /// The request's number, for `undo`; absent if it is not known any more.
+    pub request: Option<String>,
+    /// The name it would have liked.
+    pub name: Option<String>,
+    /// Its key.
+    pub key: PublicKey,
+    /// What it was told.
+    pub reason: String,
+    /// When.
+    pub time: Time,
+    /// It may ask again then.
+    pub until: Time,
 }
 
 /// `GET /api/v1/reservations`.
@@ -245,6 +269,9 @@ pub struct ReservationRow {
     pub holder: Option<String>,
     /// Why.
     pub note: String,
+    /// Counts its changes: give it as `expect`.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 /// `POST /api/v1/preview`: what an action would do now. Nothing is changed.
@@ -344,7 +371,7 @@ pub struct RequestRow {
     pub contact: Option<String>,
     /// Since when.
     pub since: Time,
-    /// How often it has changed what it asks for: give it as `expect` to decide on what was shown.
+    /// Counts its changes: give it as `expect` to decide on what was shown.
     #[serde(default)]
     pub revision: u64,
 }

@@ -3,7 +3,6 @@
 use super::plan::Change;
 use crate::answer::{Done, Refused};
 use crate::desk::DeskHandle;
-use crate::journal::Contact;
 use crate::list::{List, Listed};
 use ln6_registry::{Actor, Command, DelegationState, Join, Replacement};
 use ln6_types::UnixTime;
@@ -44,9 +43,9 @@ impl DeskOffice {
         Ok(if done.events.is_empty() { Carried::AsItWas } else { Carried::Done })
     }
 
-    fn contact(&self, contact: Contact) -> Result<Carried, Refused> {
+    fn contact(&self, key: ln6_types::PublicKey, text: String) -> Result<Carried, Refused> {
         let (tell, told) = mpsc::channel();
-        self.desk.set_contact(contact, Box::new(move |answer| drop(tell.send(answer))));
+        self.desk.set_contact(key, text, Box::new(move |answer| drop(tell.send(answer))));
         told.recv_timeout(PATIENCE).map_err(|_| no_answer())?.map(|()| Carried::Done)
     }
 
@@ -92,7 +91,7 @@ impl Office for DeskOffice {
                 };
                 let carried = self.order(at, Command::Admit { join, prefix: None })?;
                 if let (Carried::Done, Some(text)) = (carried, entry.contact) {
-                    self.contact(Contact { key: entry.key, text })?;
+                    self.contact(entry.key, text)?;
                 }
                 Ok(carried)
             }
@@ -102,7 +101,7 @@ impl Office for DeskOffice {
                 self.order(at, Command::Replace { holder: name, with })
             }
             Change::Resize { name, size } => self.resize(at, &name, size),
-            Change::Contact { key, text: Some(text) } => self.contact(Contact { key, text }),
+            Change::Contact { key, text: Some(text) } => self.contact(key, text),
             Change::Contact { key, text: None } => self.erase(key),
             Change::Suspend { name } => {
                 let reason = format!("no longer on the key list {}", self.list);

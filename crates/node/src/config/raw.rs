@@ -25,6 +25,14 @@ pub(super) struct Config {
     pub(super) keylist: Option<super::keylist::RawKeyList>,
     #[cfg(feature = "broker")]
     pub(super) notify: Option<super::keylist::RawNotify>,
+    #[serde(default)]
+    pub(super) page: Page,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    pub(super) user: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

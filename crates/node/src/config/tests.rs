@@ -97,6 +97,7 @@ fn full() -> Config {
         keylist: None,
         #[cfg(feature = "broker")]
         notify: None,
+        page_user: Some("ln6d-admin".into()),
     }
 }
 
