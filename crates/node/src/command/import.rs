@@ -56,6 +56,9 @@ impl Schema for ImportReport {
     const SCHEMA: &'static str = "ln6d.import/1";
 }
 
+/// A file's name and what is in it.
+type NamedContent = (Vec<u8>, Vec<u8>);
+
 pub(super) fn run(import: &ImportLibrenet6, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     let read = hosts(&read_folder(&import.folder)?);
     if read.is_empty() {
@@ -122,7 +125,7 @@ fn reserved(import: &ImportLibrenet6, client: &Client, reserve: Action) -> Resul
 }
 
 /// Names and contents of plain files; links and folders are left out, and no file is read beyond its limit.
-fn read_folder(folder: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CliError> {
+fn read_folder(folder: &Path) -> Result<Vec<NamedContent>, CliError> {
     let failed = |path: &Path, error: &io::Error| CliError::file("read", path, error);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {

@@ -122,6 +122,13 @@ impl Broker {
         keylist.into_iter().chain(self.notifier.as_ref().and_then(Notifier::problem)).collect()
     }
 
+    /// Shows the notifier who waits.
+    fn show_requests(&self, wall: UnixTime) {
+        if let Some(notifier) = self.notifier.as_ref().filter(|notifier| notifier.requests) {
+            super::registry_calls::show_requests(self.desk(), wall, notifier.way());
+        }
+    }
+
     /// Shows the notifier what is wrong now.
     pub(crate) fn notify(&self, wall: UnixTime, problems: Vec<Problem>) {
         if let Some(notifier) = &self.notifier {
@@ -262,9 +269,7 @@ impl Broker {
         if now >= self.expire_at {
             self.expire_at = now + EXPIRE;
             self.desk().command(wall, Actor::Clock, Command::Expire, Box::new(|_| {}));
-            if let Some(notifier) = self.notifier.as_ref().filter(|notifier| notifier.requests) {
-                super::registry_calls::show_requests(self.desk(), wall, notifier.way());
-            }
+            self.show_requests(wall);
         }
     }
 }
@@ -365,6 +370,9 @@ impl super::Daemon {
             Answer::Join(to, answer) => {
                 if let JoinAnswer::Refused(refused) = &answer {
                     tracing::info!(key = %to, code = refused.code, "request refused");
+                }
+                if let (JoinAnswer::Waiting { .. }, Some(broker)) = (&answer, &self.broker) {
+                    broker.show_requests(ln6_host::clock::wall());
                 }
                 ControlCommand::FromBroker { to, reply: reply(answer) }
             }
