@@ -20,13 +20,16 @@ cargo xtask COMMAND
   demo  [--keep] [--json]       the whole story on this machine, in network namespaces (root)
   test  [--quick]               every test; installs the Debian packages it needs (root)
   check                         format, clippy, tidy, documentation, licences
-  bench [ARGUMENT...]           the benchmarks
+  bench [ARGUMENT...]           the benchmarks, with arguments for criterion
+  bench peers [OPTION...]       ln6d beside other tunnels, in namespaces (root)
   fuzz  [--seconds N | --runs N] [TARGET]
                                 fuzz one target or all, N seconds (60) or N inputs each
 
 demo --keep leaves the world up until Enter or Ctrl-C; --json prints one object a line;
      --profile NAME builds with another profile than release, --binary PATH builds nothing.
 test --quick leaves out what needs namespaces.
+bench peers --blocks N (5) --seconds N (5) --seed N (1) --only NAME,... --cases tcp,lan,udp,ping
+     --binary PATH measures another ln6d; --with NAME=COMMAND another program (docs/benchmarks.md).
 ";
 
 fn main() -> ExitCode {

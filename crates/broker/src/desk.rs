@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::issue::{Issuer, Statements};
 use crate::journal::{CardChange, Journal, Line, Owner};
 use crate::list::{List, Listed, list};
-use ln6_registry::{Actor, Command, Event, Join, Order, Refusal, Registry, Standing, proposed_slot};
+use ln6_registry::{Actor, Command, Effects, Event, Join, Order, Refusal, Registry, Standing, proposed_slot};
 use ln6_types::{Prefix, PublicKey, UnixTime};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -30,6 +30,7 @@ enum Work {
     Join { at: UnixTime, join: Box<Join>, reply: Reply<JoinAnswer> },
     Renew { at: UnixTime, key: PublicKey, reply: Reply<JoinAnswer> },
     Command { at: UnixTime, who: Actor, order: Box<Order>, reply: Reply<CommandAnswer> },
+    Preview { at: UnixTime, who: Actor, order: Box<Order>, reply: Reply<Result<Effects, Refused>> },
     List { at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>> },
     Statements { at: UnixTime, reply: Reply<Result<Statements, Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
@@ -58,6 +59,17 @@ impl DeskHandle {
     /// minute.
     pub fn command(&self, at: UnixTime, who: Actor, order: impl Into<Order>, reply: Reply<CommandAnswer>) {
         self.send(Work::Command { at, who, order: Box::new(order.into()), reply });
+    }
+
+    /// What an order would do, or why it would be refused; nothing is changed.
+    pub fn preview(
+        &self,
+        at: UnixTime,
+        who: Actor,
+        order: impl Into<Order>,
+        reply: Reply<Result<Effects, Refused>>,
+    ) {
+        self.send(Work::Preview { at, who, order: Box::new(order.into()), reply });
     }
 
     /// Reads a list.
@@ -105,6 +117,7 @@ fn refuse(work: Work, why: &Refused) {
             reply(JoinAnswer::Refused(Refused::unavailable()))
         }
         Work::Command { reply, .. } => reply(Err(why)),
+        Work::Preview { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
         Work::EraseContact { reply, .. } | Work::SetContact { reply, .. } | Work::Backup { reply, .. } => {
@@ -313,6 +326,12 @@ impl<J: Journal + 'static> Desk<J> {
             (Work::Command { reply, .. }, Outcome::Refused(why)) => reply(Err(why)),
             (Work::Command { reply, .. }, Outcome::Read) => {
                 reply(Ok(Done { events: vec![], invitation: None }))
+            }
+            (Work::Preview { at, who, order, reply }, _) => {
+                let registry = self.registry.as_ref().ok_or_else(unread);
+                reply(registry.and_then(|registry| {
+                    registry.preview(at, &who, &order).map_err(|refusal| Refused::from(&refusal))
+                }));
             }
             (Work::List { at, what, reply }, _) => {
                 let registry = self.registry.as_ref().ok_or_else(unread);

@@ -59,7 +59,11 @@ impl Walk {
     fn give(&mut self, who: Actor, command: Command) {
         self.draws += 1;
         let at = UnixTime::from_secs(self.now);
-        if let Ok(events) = self.registry.decide(at, &who, &command, &self.entropy()) {
+        let decided = self.registry.decide(at, &who, &command, &self.entropy());
+        let preview = self.registry.preview(at, &who, &command.clone().into());
+        assert_eq!(preview.as_ref().err(), decided.as_ref().err(), "said otherwise before: {command:?}");
+        if let Ok(events) = decided {
+            assert_eq!(preview.map(|effects| effects.nothing), Ok(events.is_empty()));
             self.take(events);
             // What was decided is so: asking again for a state gives no second one.
             if let Command::Join(_) | Command::Renew { .. } = command {

@@ -141,6 +141,14 @@ fn packets(seeds: &mut Vec<Seed>) {
     seeds.push(("ndp", after(0xff, &advertisement)));
     seeds.push(("ndp", after(4, &advertisement)));
     seeds.push(("ndp", after(0xff, &hex("85000000000000000101020000000001"))));
+    let captured = include_str!("../../../crates/host/src/netlink/kernel.hex");
+    for line in captured.lines().filter(|line| !line.starts_with('#')) {
+        let datagram = hex(line.rsplit(' ').next().unwrap_or_default());
+        seeds.push(("netlink", after(0x6c, &datagram)));
+        // One message alone is easier to change than ten.
+        let first = usize::from(datagram.first().copied().unwrap_or_default());
+        seeds.push(("netlink", after(0x6c, datagram.get(..first).unwrap_or_default())));
+    }
 }
 
 /// Sequences of operations, one after another kind and all together.

@@ -95,6 +95,9 @@ impl Control {
     pub(crate) fn review_connections(&mut self, now: Instant) {
         self.review_at = now + REVIEW + self.jitter.millis(3_000);
         self.membership.purge_held(self.wall(now));
+        if now >= self.purge_at {
+            self.purge(now);
+        }
         let chosen = self.choose(now);
         for idx in self.peers.ids() {
             let Some(peer) = self.peers.get_mut(idx) else { continue };

@@ -328,10 +328,18 @@ impl Membership {
 
     /// The latest time that the root, or a broker it signed for and did not revoke, has put its name to.
     pub fn signed_time(&self) -> Option<UnixTime> {
-        self.heads()
-            .filter(|head| self.is_root(&head.issuer) || self.is_broker(&head.issuer))
-            .map(|head| head.at)
-            .max()
+        self.signed_times().into_iter().map(|(_, at)| at).max()
+    }
+
+    /// The same of each of them: whose word (`None`: the root's), and the time.
+    pub fn signed_times(&self) -> Vec<(Option<PublicKey>, UnixTime)> {
+        let who = |head: &Head| {
+            if self.is_root(&head.issuer) {
+                return Some(None);
+            }
+            self.is_broker(&head.issuer).then(|| self.by_sign.get(&head.issuer).map(|(key, _)| *key))
+        };
+        self.heads().filter_map(|head| Some((who(head)?, head.at))).collect()
     }
 
     /// The revocations that name `key`, or a certificate of it.
@@ -412,7 +420,8 @@ impl Membership {
     }
 
     /// Forgets what ended long ago (certificates 30 days after their grace, records at once) and what waited too long.
-    /// Revocations are never forgotten. Call it only with a clock that is believed.
+    /// Revocations and heads are forgotten with the last certificate of their issuer: what they speak of cannot be judged any
+    /// more, whoever brings it. Call it only with a clock that is believed.
     pub fn purge(&mut self, wall: UnixTime) {
         self.held.purge(wall);
         let ended: Vec<(PublicKey, VerifyKey, ItemId)> = self
@@ -429,6 +438,16 @@ impl Membership {
         for record in expired.iter().filter_map(|name| self.records.remove(name)) {
             self.store.remove(record.id());
             self.changes.remove(&(record.expires, record.id()));
+            self.generation += 1;
+        }
+        self.forget_issuers();
+    }
+
+    fn forget_issuers(&mut self) {
+        let gone: Vec<VerifyKey> =
+            self.issuers.keys().filter(|issuer| !self.is_issuer(issuer)).copied().collect();
+        for issuer in gone.iter().filter_map(|issuer| self.issuers.remove(issuer)) {
+            issuer.items().for_each(|id| self.store.remove(id));
             self.generation += 1;
         }
     }
@@ -493,7 +512,8 @@ impl Membership {
         Accepted::New { released }
     }
 
-    fn sign_keys(&self, key: &PublicKey) -> BTreeSet<VerifyKey> {
+    /// The Ed25519 keys that certificates of `key` name, in force or not.
+    pub fn sign_keys(&self, key: &PublicKey) -> BTreeSet<VerifyKey> {
         let grants = self.grants.get(key).into_iter().flat_map(BTreeMap::values);
         grants.flat_map(Grants::all).map(|certificate| certificate.sign).collect()
     }

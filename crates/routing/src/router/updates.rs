@@ -150,7 +150,9 @@ impl Router {
         let Some(link) = self.neighbours.get(&id).map(|neighbour| neighbour.link) else { return };
         let keys = self.dump_for(link);
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
-            neighbour.dumped = Some(now);
+            neighbour.dumped.rotate_right(1);
+            neighbour.dumped[0] = Some(now);
+            neighbour.anew = false;
             // It has only just met us, and may not know that we hear it.
             neighbour.ihu_wanted = true;
             neighbour.outbox.updates.extend(keys);

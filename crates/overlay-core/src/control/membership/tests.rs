@@ -593,6 +593,34 @@ fn what_ended_long_ago_is_forgotten_and_not_taken_back() {
 }
 
 #[test]
+fn what_an_issuer_took_back_is_forgotten_with_its_last_certificate_and_not_before() {
+    let items = [
+        broker(),
+        delegating(1),
+        revoke(NODE, 1, Revoked::Serial(7), Reason::Left),
+        head(NODE, NOW, 1),
+        revoke(BROKER, 1, Revoked::Serial(9), Reason::Left),
+        revoke(ROOT, 1, Revoked::Serial(8), Reason::Left),
+    ];
+    let mut membership = with(&items);
+    membership.purge(later(209));
+    assert_eq!(membership.items().len(), 6);
+    membership.purge(later(210));
+    assert_eq!(membership.items().len(), 3, "the broker's and the root's stay");
+    // A neighbour whose clock is behind offers them again: they are held for a while, not kept and not passed on.
+    let held = membership.offer(&items[2], PEER, later(210));
+    assert!(matches!(held, Ok(Accepted::Held { .. })), "{held:?}");
+    assert_eq!(membership.offer(&items[1], PEER, later(210)), Err(RefusedItem::Stale));
+    assert_eq!(
+        membership.items().digest(),
+        with(&[broker(), items[4].clone(), items[5].clone()]).items().digest()
+    );
+    membership.purge(later(730));
+    assert_eq!(membership.items().len(), 1, "the root's is never forgotten");
+    assert_eq!(membership.export().len(), 1);
+}
+
+#[test]
 fn the_generation_counts_effective_changes_only() {
     let mut membership = with(&[broker(), node(NODE, 1, &[OURS])]);
     let before = membership.generation();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::membership::tests::{NODE, broker, network, node, record};
+use crate::control::membership::tests::{BROKER, NODE, broker, head, network, node, record};
 use crate::control::{Config, NodeState, PERSIST_SOON, StoreId};
 use crate::host_plan::Inbound;
 use core::net::Ipv4Addr;
@@ -152,6 +152,27 @@ fn whoever_forges_sources_does_not_drive_out_the_addresses_that_worked() {
     let peer = control.peers.get(idx).expect("known");
     assert_eq!((&peer.known[..7], peer.path), (&best[..], Some(path_then)));
     assert!(peer.known.len() <= 8);
+}
+
+#[test]
+fn certificates_that_ended_long_ago_go_once_signed_time_says_so() {
+    let mut control = control();
+    control.membership.import(&[broker(), node(NODE, 1, &[])], NOW);
+    control.handle_stored(at(0), StoreId(1));
+    let kept = |control: &Control| control.membership.items().len();
+    let day = |days: u64| NOW + Duration::from_secs(days * 86_400);
+    // Years ahead, and nobody has signed that.
+    control.handle_clock(at(4000), day(3000));
+    control.handle_timeout(at(4000));
+    assert_eq!(kept(&control), 2);
+    control.handle_clock(at(5000), day(211));
+    control.membership.import(&[head(BROKER, day(200), 0)], NOW);
+    control.rights_changed = true;
+    control.handle_timeout(at(9000));
+    assert_eq!(kept(&control), 3);
+    control.handle_timeout(at(13_000));
+    assert_eq!(kept(&control), 2, "the node's went, the broker's and its head stay");
+    assert!(control.persist_at < at(13_000 + 601), "the disk follows");
 }
 
 #[test]
