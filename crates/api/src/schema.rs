@@ -4,12 +4,16 @@
 mod civil;
 #[cfg(feature = "registry")]
 mod flow;
+#[cfg(feature = "registry")]
+mod keylist;
 mod node;
 #[cfg(feature = "registry")]
 mod registry;
 
 #[cfg(feature = "registry")]
 pub use flow::*;
+#[cfg(feature = "registry")]
+pub use keylist::*;
 pub use node::*;
 #[cfg(feature = "registry")]
 pub use registry::*;

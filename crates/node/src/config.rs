@@ -2,12 +2,16 @@
 
 pub(crate) mod check;
 mod diff;
+#[cfg(feature = "broker")]
+mod keylist;
 mod locate;
 mod raw;
 mod value;
 mod write;
 
 pub use diff::diff;
+#[cfg(feature = "broker")]
+pub use keylist::{KeyList, Notify};
 pub use ln6_api::schema::Change;
 pub use value::{Endpoint, InterfaceName, NodeName, Secret};
 pub use write::render;
@@ -49,6 +53,12 @@ pub struct Config {
     pub wireguard: Vec<Wireguard>,
     /// Where metrics are offered; nowhere if absent.
     pub metrics: Option<SocketAddr>,
+    /// Who is in by a Git repository; on a broker.
+    #[cfg(feature = "broker")]
+    pub keylist: Option<KeyList>,
+    /// Who is told of requests and trouble; on a broker.
+    #[cfg(feature = "broker")]
+    pub notify: Option<Notify>,
     /// The account that the admin page runs as; none if there is no page.
     pub page_user: Option<String>,
 }
@@ -293,6 +303,10 @@ impl Config {
             exit: true,
             wireguard: Vec::new(),
             metrics: None,
+            #[cfg(feature = "broker")]
+            keylist: None,
+            #[cfg(feature = "broker")]
+            notify: None,
             page_user: None,
         }
     }
@@ -328,9 +342,21 @@ impl Config {
         Config::parse(&text, path).map(Some)
     }
 
+    #[cfg(feature = "broker")]
+    fn broker_has_secrets(&self) -> bool {
+        self.keylist.as_ref().is_some_and(|keylist| keylist.url.has_password())
+    }
+
+    #[cfg(not(feature = "broker"))]
+    fn broker_has_secrets(&self) -> bool {
+        false
+    }
+
     /// Whether the file holds something that others must not read.
     pub fn has_secrets(&self) -> bool {
-        self.join.secret.is_some() || self.wireguard.iter().any(|peer| matches!(peer.psk, Psk::Here(_)))
+        self.join.secret.is_some()
+            || self.wireguard.iter().any(|peer| matches!(peer.psk, Psk::Here(_)))
+            || self.broker_has_secrets()
     }
 }
 

@@ -15,6 +15,8 @@ pub mod from_view;
 pub mod logging;
 pub mod metrics;
 pub mod qr;
+#[cfg(test)]
+mod reference;
 pub mod render;
 pub mod wgquick;
 

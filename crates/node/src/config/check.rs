@@ -22,9 +22,9 @@ pub(super) struct Fault {
     pub(super) at: Option<Range<usize>>,
 }
 
-type Checked<T> = Result<T, Fault>;
+pub(super) type Checked<T> = Result<T, Fault>;
 
-fn fault<T>(at: &Spanned<T>, message: impl Into<String>) -> Fault {
+pub(super) fn fault<T>(at: &Spanned<T>, message: impl Into<String>) -> Fault {
     Fault { trouble: Trouble::ConfigInvalid, message: message.into(), at: Some(at.span()) }
 }
 
@@ -39,6 +39,10 @@ pub(super) fn config(raw: raw::Config) -> Checked<Config> {
         exit: raw.exit.enabled.unwrap_or(true),
         wireguard: stock_peers(&raw.wireguard)?,
         metrics: raw.metrics.listen.as_ref().map(metrics).transpose()?,
+        #[cfg(feature = "broker")]
+        keylist: raw.keylist.as_ref().map(super::keylist::keylist).transpose()?,
+        #[cfg(feature = "broker")]
+        notify: raw.notify.as_ref().map(super::keylist::notify).transpose()?,
         page_user: raw.page.user.as_ref().map(account).transpose()?,
         node,
         lans,
@@ -337,7 +341,7 @@ fn port(value: Option<&Spanned<i64>>) -> Checked<Option<u16>> {
     Ok(within(value, "listen", 1, 65_535)?.map(|port| port as u16))
 }
 
-fn line_of_text(text: &Spanned<String>, most: usize) -> Checked<String> {
+pub(super) fn line_of_text(text: &Spanned<String>, most: usize) -> Checked<String> {
     let fits = (1..=most).contains(&text.get_ref().len()) && !text.get_ref().chars().any(char::is_control);
     if fits {
         Ok(text.get_ref().clone())
@@ -355,7 +359,7 @@ fn within(value: Option<&Spanned<i64>>, word: &str, least: i64, most: i64) -> Ch
     }
 }
 
-fn choose<T: Copy>(word: &Spanned<String>, choices: &[(&'static str, T)]) -> Checked<T> {
+pub(super) fn choose<T: Copy>(word: &Spanned<String>, choices: &[(&'static str, T)]) -> Checked<T> {
     let found = choices.iter().find(|(name, _)| name == word.get_ref());
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();

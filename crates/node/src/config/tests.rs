@@ -95,6 +95,10 @@ fn full() -> Config {
             },
         ],
         metrics: Some("[::1]:9695".parse().expect("address")),
+        #[cfg(feature = "broker")]
+        keylist: None,
+        #[cfg(feature = "broker")]
+        notify: None,
         page_user: Some("ln6d-admin".into()),
     }
 }

@@ -25,6 +25,8 @@ pub fn render(config: &Config) -> Zeroizing<String> {
     section(&mut out, "metrics", "Prometheus metrics, for this machine only unless told otherwise.");
     let listen = config.metrics.map(|listen| listen.to_string());
     text_or(&mut out, "listen", listen.as_deref(), "127.0.0.1:9695");
+    #[cfg(feature = "broker")]
+    super::keylist::write(&mut out, config.keylist.as_ref(), config.notify.as_ref());
     section(&mut out, "page", "The admin page: a process of its own, which asks this one.");
     text_or(&mut out, "user", config.page_user.as_deref(), "ln6d-admin");
     out
@@ -35,22 +37,22 @@ fn section(out: &mut String, name: &str, words: &str) {
 }
 
 /// `key = value`, as a comment if it is what holds anyway.
-fn set(out: &mut String, key: &str, value: impl Display, usual: bool) {
+pub(super) fn set(out: &mut String, key: &str, value: impl Display, usual: bool) {
     let comment = if usual { "# " } else { "" };
     let _ = writeln!(out, "{comment}{key} = {value}");
 }
 
-fn text_or(out: &mut String, key: &str, value: Option<&str>, example: &str) {
+pub(super) fn text_or(out: &mut String, key: &str, value: Option<&str>, example: &str) {
     set(out, key, quote(value.unwrap_or(example)), value.is_none());
 }
 
-fn list<T: Display>(items: &[T]) -> String {
+pub(super) fn list<T: Display>(items: &[T]) -> String {
     let items: Vec<_> = items.iter().map(|item| quote(&item.to_string())).collect();
     format!("[{}]", items.join(", "))
 }
 
 /// A TOML basic string.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

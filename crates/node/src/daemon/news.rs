@@ -23,6 +23,8 @@ pub(crate) struct News {
     around: Vec<Problem>,
     own: BTreeMap<&'static str, Problem>,
     outlook: Vec<Problem>,
+    /// Of what a broker does beside: its key list, its letters.
+    beside: Vec<Problem>,
 }
 
 /// What an event says.
@@ -43,6 +45,7 @@ impl News {
             around: Vec::new(),
             own: BTreeMap::new(),
             outlook: Vec::new(),
+            beside: Vec::new(),
         }
     }
 
@@ -55,6 +58,7 @@ impl News {
             .chain(&self.around)
             .chain(self.own.values())
             .chain(&self.outlook)
+            .chain(&self.beside)
             .cloned()
             .collect();
         all.sort_unstable_by(|a, b| {
@@ -121,6 +125,11 @@ impl News {
             }
         }
         self.outlook = found;
+    }
+
+    #[cfg(feature = "broker")]
+    pub(crate) fn set_beside(&mut self, found: Vec<Problem>) {
+        self.beside = found;
     }
 
     pub(crate) fn add_error(&mut self, code: &'static str, error: &CliError) {

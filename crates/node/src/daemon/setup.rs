@@ -170,7 +170,12 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
         .map_err(|error| kernel_trouble(*error))?;
     #[cfg(feature = "broker")]
     let broker = match (broker_parts, &config.broker) {
-        (Some(parts), Some(settings)) => Some(super::broker::Broker::start(parts, settings, wall)?),
+        (Some(parts), Some(settings)) => {
+            let mut broker = super::broker::Broker::start(parts, settings, wall)?;
+            let keylist = super::keylist::start(&config, &layout, broker.desk())?;
+            broker.assist(keylist, super::keylist::notifier(&config, wall)?);
+            Some(broker)
+        }
         _ => None,
     };
     let (calls_in, calls) = mpsc::channel(CALLS);
