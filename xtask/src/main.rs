@@ -30,7 +30,7 @@ cargo xtask COMMAND
 demo --keep leaves the world up until Enter or Ctrl-C; --json prints one object a line;
      --profile NAME builds with another profile than release, --binary PATH builds nothing.
 test --quick leaves out what needs namespaces.
-bench peers --blocks N (5) --seconds N (5) --seed N (1) --only NAME,... --cases tcp,lan,udp,ping
+bench peers --blocks N (5) --seconds N (5) --seed N (1) --only NAME,... --cases tcp,lan,flood,udp,ping
      --binary PATH measures another ln6d; --with NAME=COMMAND another program (docs/benchmarks.md).
 ";
 
