@@ -88,9 +88,11 @@ pub struct Prefixes {
     pub state: Option<String>,
     /// Within this pool.
     pub pool: Option<Prefix>,
+    /// `prefix` (if absent), `holder`, `since`, `size` or `state`; with a `-` in front backwards. Only on a broker.
+    pub sort: Option<String>,
     /// So many are left out.
     pub offset: u64,
-    /// So many at most: 1 to 500; all if absent.
+    /// So many at most: 1 to 500; all if absent (on a broker 500).
     pub limit: Option<u32>,
 }
 
@@ -104,6 +106,7 @@ pub struct Traffic {
 
 /// Whom a change is about, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Name {
     /// The client's name.
@@ -115,6 +118,7 @@ pub struct Name {
 
 /// Whom to ping.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// A name, an address, a prefix or a key.
@@ -123,6 +127,7 @@ pub struct Ask {
 
 /// Registers a stock WireGuard client behind this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Leaf {
     /// A name for it.
@@ -151,6 +156,7 @@ pub struct Parts {
 /// Words that only a broker has an answer to: builds without one say so instead of not knowing them.
 const BROKERS: &[&str] = &[
     "requests",
+    "denials",
     "invitations",
     "pools",
     "policy",
@@ -162,6 +168,7 @@ const BROKERS: &[&str] = &[
     "reservations",
     "confirmations",
     "backups",
+    "openapi.json",
     "invite",
     "withdraw",
     "approve",
@@ -195,6 +202,14 @@ impl ApiRequest {
         self.to_http().method == "POST"
     }
 
+    /// Whether only somebody at the machine may ask it, never a page or a token.
+    pub fn is_for_the_machine(&self) -> bool {
+        #[cfg(feature = "registry")]
+        return matches!(self, ApiRequest::Registry(RegistryRequest::Confirm(_)));
+        #[cfg(not(feature = "registry"))]
+        false
+    }
+
     /// As HTTP.
     pub fn to_http(&self) -> Parts {
         let plain = |word: &str| get(Asked::of(word));
@@ -207,6 +222,7 @@ impl ApiRequest {
                 .with("text", which.text.as_ref())
                 .with("state", which.state.as_ref())
                 .with("pool", which.pool)
+                .with("sort", which.sort.as_ref())
                 .with("offset", Some(which.offset).filter(|offset| *offset > 0))
                 .with("limit", which.limit)),
             ApiRequest::Certs => plain("certs"),
@@ -272,6 +288,7 @@ fn asked(word: &str, mut query: Query) -> Result<ApiRequest, ApiError> {
             text: query.take("text")?,
             state: query.take("state")?,
             pool: query.take("pool")?,
+            sort: query.take("sort")?,
             offset: query.take("offset")?.unwrap_or_default(),
             limit: limit(&mut query)?,
         }),
@@ -307,6 +324,7 @@ fn limit(query: &mut Query) -> Result<Option<u32>, ApiError> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 

@@ -63,6 +63,19 @@ impl fmt::Display for Time {
     }
 }
 
+#[cfg(feature = "openapi")]
+impl schemars::JsonSchema for Time {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string", "format": "date-time", "description": "A moment, in RFC 3339, in whole seconds."
+        })
+    }
+}
+
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -78,6 +91,7 @@ impl<'de> Deserialize<'de> for Time {
 
 /// A response whose first key names its schema.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Named<T> {
     /// Such as `ln6d.peers/1`.
     pub schema: String,
@@ -129,6 +143,7 @@ schemas! {
 #[cfg(feature = "registry")]
 schemas! {
     RequestList = "ln6d.requests/1",
+    DenialList = "ln6d.denials/1",
     InviteReply = "ln6d.invite/1",
     InvitationList = "ln6d.invitations/1",
     PoolList = "ln6d.pools/1",

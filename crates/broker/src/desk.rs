@@ -4,9 +4,9 @@
 use crate::answer::{CommandAnswer, Done, JoinAnswer, Refused};
 use crate::error::StoreError;
 use crate::issue::{Issuer, Statements};
-use crate::journal::{Contact, Journal};
+use crate::journal::{CardChange, Journal, Line, Owner};
 use crate::list::{List, Listed, list};
-use ln6_registry::{Actor, Command, Event, Join, Order, Refusal, Registry, Standing, proposed_slot};
+use ln6_registry::{Actor, Command, Effects, Event, Join, Order, Refusal, Registry, Standing, proposed_slot};
 use ln6_types::{Prefix, PublicKey, UnixTime};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -30,9 +30,11 @@ enum Work {
     Join { at: UnixTime, join: Box<Join>, reply: Reply<JoinAnswer> },
     Renew { at: UnixTime, key: PublicKey, reply: Reply<JoinAnswer> },
     Command { at: UnixTime, who: Actor, order: Box<Order>, reply: Reply<CommandAnswer> },
+    Preview { at: UnixTime, who: Actor, order: Box<Order>, reply: Reply<Result<Effects, Refused>> },
     List { at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>> },
     Statements { at: UnixTime, reply: Reply<Result<Statements, Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
+    SetContact { key: PublicKey, text: String, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
 }
 
@@ -59,6 +61,17 @@ impl DeskHandle {
         self.send(Work::Command { at, who, order: Box::new(order.into()), reply });
     }
 
+    /// What an order would do, or why it would be refused; nothing is changed.
+    pub fn preview(
+        &self,
+        at: UnixTime,
+        who: Actor,
+        order: impl Into<Order>,
+        reply: Reply<Result<Effects, Refused>>,
+    ) {
+        self.send(Work::Preview { at, who, order: Box::new(order.into()), reply });
+    }
+
     /// Reads a list.
     pub fn list(&self, at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>>) {
         self.send(Work::List { at, what, reply });
@@ -69,9 +82,14 @@ impl DeskHandle {
         self.send(Work::Statements { at, reply });
     }
 
-    /// Erases how to reach a key's people.
+    /// Erases how to reach a key's people. For a holder and all its keys give `Command::SetContact` with no text.
     pub fn erase_contact(&self, key: PublicKey, reply: Reply<Result<(), Refused>>) {
         self.send(Work::EraseContact { key, reply });
+    }
+
+    /// Notes how to reach a key's people.
+    pub fn set_contact(&self, key: PublicKey, text: String, reply: Reply<Result<(), Refused>>) {
+        self.send(Work::SetContact { key, text, reply });
     }
 
     /// Writes a whole copy to a new file.
@@ -99,9 +117,12 @@ fn refuse(work: Work, why: &Refused) {
             reply(JoinAnswer::Refused(Refused::unavailable()))
         }
         Work::Command { reply, .. } => reply(Err(why)),
+        Work::Preview { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
-        Work::EraseContact { reply, .. } | Work::Backup { reply, .. } => reply(Err(why)),
+        Work::EraseContact { reply, .. } | Work::SetContact { reply, .. } | Work::Backup { reply, .. } => {
+            reply(Err(why))
+        }
     }
 }
 
@@ -173,10 +194,10 @@ impl<J: Journal + 'static> Desk<J> {
     }
 
     fn write(&mut self, group: &Group) -> Result<(), StoreError> {
-        if group.events.is_empty() && group.contacts.is_empty() {
+        if group.lines.is_empty() && group.cards.is_empty() {
             return Ok(());
         }
-        self.journal.append(&group.events, &group.contacts)
+        self.journal.append(&group.lines, &group.cards)
     }
 
     /// What is new, for gossip.
@@ -185,7 +206,7 @@ impl<J: Journal + 'static> Desk<J> {
         if news.certificates.is_empty() && news.revocations.is_empty() {
             return;
         }
-        let at = group.events.last().map_or(UnixTime::EPOCH, |event| event.at);
+        let at = group.lines.last().map_or(UnixTime::EPOCH, |line| line.event.at);
         news.head = self.registry.as_ref().and_then(|registry| self.issuer.head(at, registry).ok());
         (self.spread)(news);
     }
@@ -193,20 +214,63 @@ impl<J: Journal + 'static> Desk<J> {
     fn decide(&mut self, work: &Work, group: &mut Group) -> Outcome {
         match work {
             Work::Join { at, join, .. } => {
-                let contact = join.contact.as_ref().map(|text| Contact { key: join.key, text: text.clone() });
                 let outcome =
                     self.change(*at, &Actor::Node(join.key), &Command::Join((**join).clone()).into(), group);
-                if matches!(&outcome, Outcome::Done(done) if !done.events.is_empty()) {
-                    group.contacts.extend(contact);
-                }
+                self.remember(&Command::Join((**join).clone()), &outcome, group);
                 outcome
             }
             Work::Renew { at, key, .. } => {
                 self.change(*at, &Actor::Node(*key), &Command::Renew { key: *key }.into(), group)
             }
             Work::Command { at, order, .. } if order.command == Command::Expire => self.expire(*at, group),
-            Work::Command { at, who, order, .. } => self.change(*at, who, order, group),
+            Work::Command { at, who, order, .. } => {
+                let outcome = self.change(*at, who, order, group);
+                self.remember(&order.command, &outcome, group);
+                outcome
+            }
+            Work::EraseContact { key, .. } => {
+                let (owner, contact) = (Owner::Key(*key), Some(String::new()));
+                group.cards.push(CardChange { owner, contact, note: None });
+                Outcome::Read
+            }
+            Work::SetContact { key, text, .. } => {
+                let (owner, contact) = (Owner::Key(*key), Some(text.clone()));
+                group.cards.push(CardChange { owner, contact, note: None });
+                Outcome::Read
+            }
             _ => Outcome::Read,
+        }
+    }
+
+    /// What a command brings along that is kept apart from the journal.
+    fn remember(&self, command: &Command, outcome: &Outcome, group: &mut Group) {
+        let Outcome::Done(Done { events, .. }) = outcome else { return };
+        if events.is_empty() {
+            return;
+        }
+        let named = |name: &str| self.registry.as_ref().and_then(|registry| registry.holder_named(name));
+        match command {
+            Command::Join(join) | Command::Admit { join, .. } => {
+                if let Some(text) = &join.contact {
+                    let owner = Owner::Key(join.key);
+                    group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
+                }
+            }
+            Command::SetContact { holder, text } => {
+                let Some(holder) = named(holder) else { return };
+                let owner = Owner::Holder(holder.id);
+                group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
+                // Who wants to be forgotten is not remembered by what its routers once said.
+                let keys = holder.keys.iter().filter(|_| text.is_empty()).map(|key| Owner::Key(*key));
+                let erased = |owner| CardChange { owner, contact: Some(String::new()), note: None };
+                group.cards.extend(keys.map(erased));
+            }
+            Command::SetNote { holder, text } => {
+                if let Some(owner) = named(holder).map(|holder| Owner::Holder(holder.id)) {
+                    group.cards.push(CardChange { owner, contact: None, note: Some(text.clone()) });
+                }
+            }
+            _ => {}
         }
     }
 
@@ -226,11 +290,13 @@ impl<J: Journal + 'static> Desk<J> {
             Err(error) => return Outcome::Refused((&error).into()),
         };
         if let Some(registry) = &mut self.registry {
-            events.iter().for_each(|event| registry.apply(event));
+            for event in &events {
+                group.lines.push(Line::new(registry, event.clone()));
+                registry.apply(event);
+            }
         }
         group.statements.certificates.extend(signed.certificates);
         group.statements.revocations.extend(signed.revocations);
-        group.events.extend(events.iter().cloned());
         Outcome::Done(Done::new(events, entropy))
     }
 
@@ -261,22 +327,23 @@ impl<J: Journal + 'static> Desk<J> {
             (Work::Command { reply, .. }, Outcome::Read) => {
                 reply(Ok(Done { events: vec![], invitation: None }))
             }
+            (Work::Preview { at, who, order, reply }, _) => {
+                let registry = self.registry.as_ref().ok_or_else(unread);
+                reply(registry.and_then(|registry| {
+                    registry.preview(at, &who, &order).map_err(|refusal| Refused::from(&refusal))
+                }));
+            }
             (Work::List { at, what, reply }, _) => {
-                let contacts = match what {
-                    List::Requests => self.journal.contacts(),
-                    _ => Ok(Vec::new()),
-                };
-                let registry = self.registry.as_ref();
-                let read = contacts.map(|contacts| registry.map(|r| list(r, &contacts, at, &what)));
-                reply(read.map_err(|error| (&error).into()).and_then(|listed| listed.ok_or_else(unread)));
+                let registry = self.registry.as_ref().ok_or_else(unread);
+                reply(registry.and_then(|registry| list(registry, &mut self.journal, at, &what)));
             }
             (Work::Statements { at, reply }, _) => {
                 let all = self.registry.as_ref().map(|registry| self.issuer.statements(at, registry));
                 reply(all.ok_or_else(unread).and_then(|all| all.map_err(|error| (&error).into())));
             }
-            (Work::EraseContact { key, reply }, _) => {
-                reply(self.journal.erase_contact(&key).map_err(|error| (&error).into()));
-            }
+            (Work::EraseContact { reply, .. }, _) => reply(Ok(())),
+            // It was written with the group.
+            (Work::SetContact { reply, .. }, _) => reply(Ok(())),
             (Work::Backup { to, reply }, _) => {
                 reply(self.journal.backup(&to).map_err(|error| (&error).into()))
             }
@@ -333,8 +400,8 @@ fn unread() -> Refused {
 /// What a group of requests adds up to.
 #[derive(Default)]
 struct Group {
-    events: Vec<Event>,
-    contacts: Vec<Contact>,
+    lines: Vec<Line>,
+    cards: Vec<CardChange>,
     statements: Statements,
 }
 

@@ -19,8 +19,12 @@ pub enum StoreError {
     Damaged { file: PathBuf, detail: String },
     #[error("{} is not a registry of ln6d, or its first page is damaged; it has been left as it is. Check the directory, or put the newest backup in its place", file.display())]
     Foreign { file: PathBuf },
-    #[error("{} was written by a newer ln6d (layout {found}); install that version or a later one", file.display())]
-    Newer { file: PathBuf, found: i64 },
+    #[error(
+        "{} was written by a newer ln6d (layout {found}, this one knows up to {known}); it has been left as it is. Install \
+         that version or a later one",
+        file.display()
+    )]
+    Newer { file: PathBuf, found: i64, known: i64 },
     #[error("{} cannot be opened or written: {detail}; check its owner and permissions", file.display())]
     Denied { file: PathBuf, detail: String },
     #[error("reading or writing {} failed: {detail}; look at the disk (dmesg, smartctl)", file.display())]
@@ -43,6 +47,14 @@ impl StoreError {
 
     pub(crate) fn damaged(file: &Path, detail: impl ToString) -> Self {
         StoreError::Damaged { file: file.to_owned(), detail: detail.to_string() }
+    }
+
+    /// What went wrong while reading lines back; one that makes no sense is damage.
+    pub(crate) fn read(file: &Path, error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::FromSqlConversionFailure(_, _, detail) => StoreError::damaged(file, detail),
+            error => StoreError::of(file, error),
+        }
     }
 
     pub(crate) fn of(file: &Path, error: rusqlite::Error) -> Self {

@@ -8,6 +8,7 @@ mod desk;
 mod error;
 mod issue;
 mod journal;
+pub mod keylist;
 mod list;
 mod store;
 
@@ -15,6 +16,6 @@ pub use answer::{CommandAnswer, Done, JoinAnswer, Refused};
 pub use desk::{Desk, DeskHandle, Entropy, Reply, Thread};
 pub use error::StoreError;
 pub use issue::{IssueError, Issuer, Statements};
-pub use journal::{Contact, Journal};
-pub use list::{Asked, List, Listed};
+pub use journal::{AuditFilter, Card, CardChange, Found, FoundPage, Journal, Line, Owner};
+pub use list::{Asked, AuditPage, AuditQuery, Audited, HolderCard, List, Listed};
 pub use store::Store;

@@ -154,21 +154,25 @@ impl Journal for DiskJournal {
         Ok(self.0.lock().expect("disk").read())
     }
 
-    fn append(&mut self, events: &[Event], _: &[Contact]) -> Result<(), StoreError> {
+    fn append(&mut self, lines: &[Line], _: &[CardChange]) -> Result<(), StoreError> {
         let mut disk = self.0.lock().expect("disk");
-        for event in events {
+        for Line { event, .. } in lines {
             disk.write(Record::Event(serde_json::to_string(event).expect("json")))?;
         }
         disk.write(Record::Commit)?;
         disk.sync()
     }
 
-    fn contacts(&mut self) -> Result<Vec<Contact>, StoreError> {
+    fn cards(&mut self, _: &[Owner]) -> Result<Vec<Card>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn erase_contact(&mut self, _: &PublicKey) -> Result<(), StoreError> {
-        Ok(())
+    fn cards_with(&mut self, _: &str) -> Result<Vec<Owner>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn find(&mut self, _: Option<u64>, _: usize, _: &AuditFilter) -> Result<FoundPage, StoreError> {
+        Ok(FoundPage::default())
     }
 
     fn backup(&mut self, _: &Path) -> Result<(), StoreError> {

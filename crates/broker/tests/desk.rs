@@ -7,7 +7,7 @@ mod world;
 use ln6_broker::*;
 use ln6_crypto::{Certificate, Head, Revocation, Signed};
 use ln6_registry::*;
-use ln6_types::{Prefix, PublicKey, UnixTime};
+use ln6_types::{Prefix, UnixTime};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,21 +30,25 @@ impl Journal for Memory {
         Ok(registry)
     }
 
-    fn append(&mut self, events: &[Event], _: &[Contact]) -> Result<(), StoreError> {
+    fn append(&mut self, lines: &[Line], _: &[CardChange]) -> Result<(), StoreError> {
         if self.fails.load(Ordering::SeqCst) {
             return Err(StoreError::Full { file: "registry.db".into() });
         }
         self.appends.fetch_add(1, Ordering::SeqCst);
-        self.events.lock().expect("events").extend_from_slice(events);
+        self.events.lock().expect("events").extend(lines.iter().map(|line| line.event.clone()));
         Ok(())
     }
 
-    fn contacts(&mut self) -> Result<Vec<Contact>, StoreError> {
+    fn cards(&mut self, _: &[Owner]) -> Result<Vec<Card>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn erase_contact(&mut self, _: &PublicKey) -> Result<(), StoreError> {
-        Ok(())
+    fn cards_with(&mut self, _: &str) -> Result<Vec<Owner>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn find(&mut self, _: Option<u64>, _: usize, _: &AuditFilter) -> Result<FoundPage, StoreError> {
+        Ok(FoundPage::default())
     }
 
     fn backup(&mut self, _: &Path) -> Result<(), StoreError> {
@@ -225,7 +229,7 @@ fn a_second_process_is_told_that_the_file_is_in_use() {
     let pool = Pool::new(POOL.parse().expect("pool"), Admission::Queue);
     let event =
         Event { v: V1, at: NOW, who: Actor::Operator, reason: String::new(), what: What::PoolSet(pool) };
-    store.append(&[event], &[]).expect("written");
+    store.append(&[Line::new(&Registry::new(), event)], &[]).expect("written");
     let second = Store::open(&file).map(drop).expect_err("in use");
     assert_eq!(second.code(), "store_locked", "{second}");
 }

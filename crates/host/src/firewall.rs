@@ -60,14 +60,17 @@ pub fn table_name(tun: &InterfaceName) -> String {
 }
 
 /// The transaction that puts `plan` in the place of whatever our table holds.
-pub fn ruleset(plan: &FirewallPlan, tun: &InterfaceName) -> String {
+///
+/// `fib` is left out for kernels without `nft_fib_ipv6`: then an Internet host can send, but get no answer, as a stock
+/// client of this exit to another.
+pub fn ruleset(plan: &FirewallPlan, tun: &InterfaceName, fib: bool) -> String {
     let mut text = removal(tun);
     let table = table_name(tun);
     // Writing to a String cannot fail.
     let _ = writeln!(text, "table ip6 {table} {{");
     set(&mut text, "members", &plan.members);
     set(&mut text, "protected", &plan.protected);
-    chain(&mut text, "forward", &forward_rules(plan, tun));
+    chain(&mut text, "forward", &forward_rules(plan, tun, fib));
     chain(&mut text, "input", &input_rules(plan, tun));
     text.push_str("}\n");
     text
@@ -99,6 +102,13 @@ fn pretender(tun: &InterfaceName) -> String {
     format!("iifname != \"{tun}\" oifname \"{tun}\" ip6 saddr @members ip6 saddr != @protected counter drop")
 }
 
+/// Nor the address of one of our own that lives in the tunnel: a stock client, seen from the uplink of an exit.
+fn pretender_of_a_client(tun: &InterfaceName) -> String {
+    format!(
+        "iifname != \"{tun}\" oifname \"{tun}\" ip6 saddr @protected fib saddr oifname \"{tun}\" counter drop"
+    )
+}
+
 fn chain(text: &mut String, hook: &str, rules: &[String]) {
     let _ = writeln!(text, "\tchain {hook} {{");
     let _ = writeln!(text, "\t\ttype filter hook {hook} priority filter; policy accept;");
@@ -123,15 +133,18 @@ const MOBILITY: &str = "icmpv6 type { 144, 145, 146, 147 } accept";
 /// Neighbour discovery has no business on a tunnel without neighbours.
 const NEIGHBOURS: &str = "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } drop";
 
-fn forward_rules(plan: &FirewallPlan, tun: &InterfaceName) -> Vec<String> {
+fn forward_rules(plan: &FirewallPlan, tun: &InterfaceName, fib: bool) -> Vec<String> {
     let mut rules = vec![
         format!("iifname != \"{tun}\" oifname != \"{tun}\" accept"),
         // An exit's transit is none of this firewall's business.
         "ip6 daddr != @protected accept".to_owned(),
         pretender(tun),
-        // A LAN and the clients of its own gateway.
-        format!("iifname != \"{tun}\" ip6 saddr @protected accept"),
     ];
+    if fib {
+        rules.push(pretender_of_a_client(tun));
+    }
+    // A LAN and the clients of its own gateway.
+    rules.push(format!("iifname != \"{tun}\" ip6 saddr @protected accept"));
     rules.extend(common_rules(plan, &[MOBILITY]));
     rules
 }
@@ -181,29 +194,40 @@ fn opening_rule(opening: &Opening) -> String {
 pub struct Firewall {
     tun: InterfaceName,
     applied: Option<String>,
+    /// Whether the kernel's `nft` knows `fib`, as far as was tried.
+    fib: bool,
     command: String,
 }
 
 impl Firewall {
     /// A firewall for what enters by `tun`; nothing is applied yet.
     pub fn new(tun: InterfaceName) -> Self {
-        Firewall { tun, applied: None, command: "nft".to_owned() }
+        Firewall { tun, applied: None, fib: true, command: "nft".to_owned() }
     }
 
     /// Makes the kernel's table match `plan` (`None` removes it). Does nothing if it is already so.
     pub async fn apply(&mut self, plan: Option<&FirewallPlan>) -> Result<(), FirewallError> {
-        let wanted = plan.map(|plan| ruleset(plan, &self.tun));
-        if wanted == self.applied {
+        let Some(plan) = plan else {
+            return if self.applied.is_none() { Ok(()) } else { self.remove().await };
+        };
+        let mut text = ruleset(plan, &self.tun, self.fib);
+        if self.applied.as_ref() == Some(&text) {
             return Ok(());
         }
-        match wanted {
-            Some(text) => {
-                self.run(&["-f", "-"], &text).await?;
-                self.applied = Some(text);
-                Ok(())
+        let mut done = self.run(&["-f", "-"], &text).await;
+        if self.fib && matches!(done, Err(FirewallError::Refused(_))) {
+            text = ruleset(plan, &self.tun, false);
+            done = self.run(&["-f", "-"], &text).await;
+            if done.is_ok() {
+                tracing::warn!(
+                    "the kernel has no nft_fib_ipv6: from the uplink, stock clients can be pretended"
+                );
+                self.fib = false;
             }
-            None => self.remove().await,
         }
+        done?;
+        self.applied = Some(text);
+        Ok(())
     }
 
     /// Removes the table, also one that a killed run left behind.
@@ -275,26 +299,29 @@ mod tests {
 
     #[test]
     fn the_rules_for_members_are_these() {
-        insta::assert_snapshot!("members", ruleset(&plan(Inbound::Members), &tun()));
+        insta::assert_snapshot!("members", ruleset(&plan(Inbound::Members), &tun(), true));
     }
 
     #[test]
     fn closed_lets_no_member_in_unasked() {
-        let text = ruleset(&plan(Inbound::Closed), &tun());
+        let text = ruleset(&plan(Inbound::Closed), &tun(), true);
         assert!(!text.contains("saddr @members accept"));
         assert!(text.contains("reject"));
     }
 
     #[test]
     fn open_rejects_nothing() {
-        let text = ruleset(&plan(Inbound::Open), &tun());
+        let text = ruleset(&plan(Inbound::Open), &tun(), true);
         assert!(!text.contains("reject") && !text.contains("ct state"));
     }
 
     #[test]
     fn empty_sets_have_no_elements_line() {
-        let text =
-            ruleset(&FirewallPlan { members: vec![], protected: vec![], ..plan(Inbound::Members) }, &tun());
+        let text = ruleset(
+            &FirewallPlan { members: vec![], protected: vec![], ..plan(Inbound::Members) },
+            &tun(),
+            true,
+        );
         assert!(!text.contains("elements"));
     }
 

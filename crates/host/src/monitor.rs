@@ -2,16 +2,10 @@
 //! notification or a burst of thousands costs one dump and never an error.
 
 use crate::kernel::KernelError;
-use crate::netlink::Netlink;
+use crate::netlink::{Heard, Netlink, Watcher};
 use crate::uplink::Surroundings;
 use core::time::Duration;
-use futures_util::StreamExt as _;
 use ln6_types::Instant;
-use rtnetlink::MulticastGroup;
-use rtnetlink::packet_core::NetlinkPayload;
-use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::route::RouteMessage;
-use rtnetlink::sys::AsyncSocket as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -21,8 +15,6 @@ const SETTLE: Duration = Duration::from_millis(100);
 const GAP: Duration = Duration::from_secs(1);
 /// Between a dump that followed lost notifications and the next: who overruns us once does so again.
 const OVERRUN_GAP: Duration = Duration::from_secs(10);
-/// Octets asked for as the socket's receive buffer; the kernel may give less.
-const RECEIVE_BUFFER: u32 = 1 << 20;
 
 /// What changed around the node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -119,31 +111,18 @@ impl Pace {
 /// A running watch; ends when dropped.
 pub struct Monitor {
     task: JoinHandle<()>,
-    connection: JoinHandle<()>,
 }
 
 impl Drop for Monitor {
     fn drop(&mut self) {
         self.task.abort();
-        self.connection.abort();
     }
 }
 
 impl Monitor {
     /// Begins to watch; the first notice comes at once and names all there is. Needs a tokio runtime.
     pub fn start(tun: String, protocol: u8) -> Result<(Monitor, mpsc::Receiver<Notice>), KernelError> {
-        let groups = [
-            MulticastGroup::Link,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv6Ifaddr,
-            MulticastGroup::Ipv4Route,
-            MulticastGroup::Ipv6Route,
-        ];
-        let opened = rtnetlink::new_multicast_connection(&groups);
-        let (mut connection, _, mut messages) =
-            opened.map_err(|error| KernelError::Socket(error.to_string()))?;
-        // Best effort: what does not fit is noticed as an overrun.
-        let _ = connection.socket_mut().socket_mut().set_rx_buf_sz(RECEIVE_BUFFER);
+        let mut watcher = Watcher::open()?;
         let kernel = Netlink::open(protocol)?;
         let (sender, receiver) = mpsc::channel(16);
         let start = tokio::time::Instant::now();
@@ -154,10 +133,10 @@ impl Monitor {
             watch.pace.note(now(), false);
             loop {
                 let wait = watch.pace.due.map_or(Duration::from_secs(3600), |due| due.since(now()));
+                let mut hear = |heard| watch.hear(now(), heard);
                 tokio::select! {
-                    message = messages.next() => match message {
-                        Some((message, _)) => watch.hear(now(), &message.payload),
-                        None => break,
+                    goes_on = watcher.next(&mut hear) => if !goes_on {
+                        break;
                     },
                     () = tokio::time::sleep(wait) => {}
                 }
@@ -169,7 +148,7 @@ impl Monitor {
                 }
             }
         });
-        Ok((Monitor { task, connection: tokio::spawn(connection) }, receiver))
+        Ok((Monitor { task }, receiver))
     }
 }
 
@@ -184,8 +163,8 @@ struct Watch {
 }
 
 impl Watch {
-    fn hear(&mut self, now: Instant, payload: &NetlinkPayload<RouteNetlinkMessage>) {
-        let interest = interest(payload, self.protocol);
+    fn hear(&mut self, now: Instant, heard: Heard) {
+        let interest = interest(heard, self.protocol);
         if interest != Interest::None {
             self.drifted |= interest != Interest::Look;
             self.pace.note(now, interest == Interest::Lost);
@@ -223,22 +202,14 @@ enum Interest {
 }
 
 /// Most routing notifications are none of our business: on a router with a full table there are hundreds a second.
-fn interest(payload: &NetlinkPayload<RouteNetlinkMessage>, protocol: u8) -> Interest {
-    let ours = |route: &RouteMessage| u8::from(route.header.protocol) == protocol;
-    match payload {
-        NetlinkPayload::Overrun(_) => Interest::Lost,
-        NetlinkPayload::InnerMessage(message) => match message {
-            RouteNetlinkMessage::NewLink(_) | RouteNetlinkMessage::DelLink(_) => Interest::Look,
-            RouteNetlinkMessage::NewAddress(_) => Interest::Look,
-            RouteNetlinkMessage::DelAddress(_) => Interest::Ours,
-            RouteNetlinkMessage::DelRoute(route) if ours(route) => Interest::Ours,
-            RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route) => {
-                let default = route.header.destination_prefix_length == 0;
-                if default && !ours(route) { Interest::Look } else { Interest::None }
-            }
-            _ => Interest::None,
-        },
-        _ => Interest::None,
+fn interest(heard: Heard, own: u8) -> Interest {
+    match heard {
+        Heard::Lost => Interest::Lost,
+        Heard::Link | Heard::AddressAdded => Interest::Look,
+        Heard::AddressRemoved => Interest::Ours,
+        Heard::Route { removed: true, protocol, .. } if protocol == own => Interest::Ours,
+        Heard::Route { default: true, protocol, .. } if protocol != own => Interest::Look,
+        Heard::Route { .. } | Heard::Other => Interest::None,
     }
 }
 

@@ -409,6 +409,75 @@ fn the_internet_is_kept_out_while_members_answers_and_openings_pass() {
 }
 
 #[test]
+fn nobody_on_the_uplink_can_pretend_to_be_a_client_of_the_exit() {
+    if !ln6_lab::ready() {
+        return;
+    }
+    let mut lab = Lab::new("hostrpf").expect("lab");
+    let (gw, clients, lan) = gateway(&mut lab);
+    let uplink = lab.namespace("uplink").expect("uplink");
+    gw.cable("eth0", &uplink, "eth0").expect("cable");
+    let (one, other) = (a("2001:db8:1:ff::1"), a("2001:db8:1:ff::2"));
+    let (host, stranger) = (a("2001:db8:1::9"), a("2001:db8:ffff::9"));
+    gw.ip(&[
+        "addr add 2001:db8:1::1/64 dev br-lan nodad",
+        "addr add fd00:6::1/64 dev ln6 nodad",
+        "addr add fd00:7::1/64 dev eth0 nodad",
+        "route add 2001:db8:1:ff::/64 dev ln6 via fd00:6::2",
+        "route add default dev eth0 via fd00:7::2",
+    ])
+    .expect("gw");
+    clients
+        .ip(&[
+            "addr add fd00:6::2/64 dev eth0 nodad",
+            "addr add 2001:db8:1:ff::1/128 dev eth0 nodad",
+            "route add default via fd00:6::1",
+        ])
+        .expect("clients");
+    lan.ip(&["addr add 2001:db8:1::9/64 dev eth0 nodad", "route add default via 2001:db8:1::1"])
+        .expect("lan");
+    uplink
+        .ip(&[
+            "addr add fd00:7::2/64 dev eth0 nodad",
+            "addr add 2001:db8:1:ff::2/128 dev eth0 nodad",
+            "addr add 2001:db8:ffff::9/128 dev eth0 nodad",
+            "route add 2001:db8:1::/48 via fd00:7::1",
+        ])
+        .expect("uplink");
+    let needs = Needs { forwarding: true, uplinks: vec![], ipv6: vec![name("br-lan")], set: true };
+    assert_eq!(within(&gw, || Sysctls::default().check(&needs)), vec![]);
+    // The cable stands for a tunnel, which needs no neighbour discovery; the firewall forbids it there.
+    clients.ip(&["link set eth0 address 02:00:00:00:00:02"]).expect("address");
+    gw.ip(&["neigh replace fd00:6::2 lladdr 02:00:00:00:00:02 dev ln6 nud permanent"]).expect("neighbour");
+    let rules = FirewallPlan {
+        inbound: Inbound::Members,
+        members: vec![p("2001:db8:1::/48"), p("fd00:6::/48")],
+        protected: vec![p("2001:db8:1::/48")],
+        openings: vec![Opening { to: Prefix::host(one), protocol: Some(Protocol::Udp), ports: None }],
+    };
+    within(&gw, || block_on(async { Firewall::new(name("ln6")).apply(Some(&rules)).await.expect("apply") }));
+    let heard = within(&clients, || std::net::UdpSocket::bind((one, 7)).expect("bind"));
+    heard.set_read_timeout(Some(SOON)).expect("timeout");
+    let send = |from: &Namespace, source: Ipv6Addr, word: &[u8]| {
+        within(from, || {
+            let socket = std::net::UdpSocket::bind((source, 0)).expect("bind");
+            socket.send_to(word, (one, 7)).expect("send");
+        });
+    };
+    // In this order on one way: what is heard first tells that what was sent before it was dropped.
+    send(&uplink, other, b"pretended");
+    send(&uplink, stranger, b"stranger");
+    let mut buffer = [0; 16];
+    let (len, from) = heard.recv_from(&mut buffer).expect("the opened port hears strangers");
+    assert_eq!((&buffer[..len], from.ip()), (&b"stranger"[..], IpAddr::V6(stranger)));
+    send(&lan, host, b"neighbour");
+    let (len, from) = heard.recv_from(&mut buffer).expect("the gateway's own LAN passes");
+    assert_eq!((&buffer[..len], from.ip()), (&b"neighbour"[..], IpAddr::V6(host)));
+    let listed = gw.run(&["nft", "list", "table", "ip6", "ln6d"]).expect("list");
+    assert!(listed.contains("counter packets 1"), "{listed}");
+}
+
+#[test]
 fn the_monitor_tells_of_an_uplink_that_goes_and_of_a_route_that_somebody_removed() {
     if !ln6_lab::ready() {
         return;

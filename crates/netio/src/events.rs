@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn edges_wait_for_room_in_order_while_inner_packets_are_dropped() {
         let (mut sender, mut receiver) = event_queues().unwrap();
-        let inner = || Event::Inner { peer: PeerIdx(1), packet: vec![0; 4] };
+        let inner = || Event::Inner { peer: PeerIdx(1), from: Path::Through(PeerIdx(2)), packet: vec![0; 4] };
         sender.send_all((0..KNOWN).map(|_| inner()));
         sender.send_all([Event::Confirmed(1), inner(), Event::Confirmed(2)].into_iter());
         assert!(sender.is_holding());

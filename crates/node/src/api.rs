@@ -2,6 +2,8 @@
 
 mod server;
 
+#[cfg(feature = "broker")]
+pub use ln6_api::OPENAPI;
 pub use ln6_api::request::*;
 pub use server::{Access, bind, serve, serve_metrics};
 
@@ -11,8 +13,17 @@ use std::future::Future;
 
 /// What answers the requests: the daemon.
 pub trait Service {
-    /// Carries one request out. Whoever asks was checked already.
-    fn call(&self, request: ApiRequest) -> impl Future<Output = Result<Reply, ApiError>>;
+    /// Carries one request out. That `who` may ask it was checked already.
+    fn call(&self, who: Caller, request: ApiRequest) -> impl Future<Output = Result<Reply, ApiError>>;
+}
+
+/// Who asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Caller {
+    /// Somebody at the machine: root, or the daemon's account. Or anyone who only reads.
+    Machine,
+    /// Somebody whom the page knows, or a token.
+    For(ActingFor),
 }
 
 /// A good answer.

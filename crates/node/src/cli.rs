@@ -1,8 +1,12 @@
 //! The command line: what can be typed.
 
 #[cfg(feature = "broker")]
+mod books;
+#[cfg(feature = "broker")]
 mod registry;
 
+#[cfg(feature = "broker")]
+pub use books::*;
 #[cfg(feature = "broker")]
 pub use registry::*;
 

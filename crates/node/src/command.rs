@@ -11,6 +11,8 @@ mod output;
 #[cfg(feature = "broker")]
 mod registry;
 mod watch;
+#[cfg(feature = "broker")]
+mod weigh;
 mod wireguard;
 
 use crate::cli::{self, Cli, Command};

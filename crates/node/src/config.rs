@@ -48,6 +48,8 @@ pub struct Config {
     pub wireguard: Vec<Wireguard>,
     /// Where metrics are offered; nowhere if absent.
     pub metrics: Option<SocketAddr>,
+    /// The account that the admin page runs as; none if there is no page.
+    pub page_user: Option<String>,
 }
 
 /// `[node]`.
@@ -287,6 +289,7 @@ impl Config {
             exit: true,
             wireguard: Vec::new(),
             metrics: None,
+            page_user: None,
         }
     }
 

@@ -9,6 +9,8 @@ mod asking;
 mod broker;
 mod host_task;
 mod leaves;
+mod listening;
+mod names;
 mod news;
 mod outlook;
 mod privileges;
@@ -27,6 +29,7 @@ use ln6_netio::worker::Workers;
 use ln6_netio::{Clock, EventReceiver, Mail};
 use ln6_overlay_core::control::{Command, Control, Notice, Output, To};
 use ln6_types::{Instant, PublicKey};
+use names::Looked;
 use news::News;
 use setup::{Call, Node};
 use std::collections::BTreeMap;
@@ -85,7 +88,9 @@ struct Daemon {
     broker: Option<broker::Broker>,
     news: News,
     outlook: outlook::Outlook,
+    looked: mpsc::UnboundedReceiver<Looked>,
     pings: BTreeMap<u64, Waiting>,
+    listeners: listening::Listeners,
     /// Events were left in the queue so that others have their turn.
     more: bool,
     stop: Signals,
@@ -104,6 +109,7 @@ enum Wake {
     Stored(Stored),
     Host(HostNews),
     Call(Call),
+    Looked(Looked),
     #[cfg(feature = "broker")]
     Broker(broker::Answer),
     Clock,
@@ -133,8 +139,14 @@ impl Daemon {
             #[cfg(feature = "broker")]
             broker: node.broker,
             news: News::new(node.findings),
-            outlook: outlook::Outlook::new(node.unknown_names),
+            outlook: outlook::Outlook::new(node.names.unknown()),
+            looked: {
+                let (out, looked) = mpsc::unbounded_channel();
+                tokio::spawn(node.names.watch(out));
+                looked
+            },
             pings: BTreeMap::new(),
+            listeners: listening::Listeners::default(),
             more: false,
             stop: Signals {
                 terminate: signal(SignalKind::terminate()).map_err(internal)?,
@@ -164,6 +176,7 @@ impl Daemon {
                 Wake::Stored(stored) => self.handle_stored(now, stored),
                 Wake::Host(news) => self.handle_host(now, news),
                 Wake::Call(call) => self.handle_call(now, call),
+                Wake::Looked(looked) => self.handle_looked(now, looked),
                 #[cfg(feature = "broker")]
                 Wake::Broker(answer) => self.handle_broker(now, answer),
                 Wake::Clock => self.handle_clock(now),
@@ -176,6 +189,7 @@ impl Daemon {
                 self.control.handle_timeout(now);
                 self.execute();
             }
+            self.tell_listeners(now);
         };
         self.end().await;
         done
@@ -208,6 +222,7 @@ impl Daemon {
             Some(stored) = self.stored.recv() => Wake::Stored(stored),
             Some(news) = self.host_news.recv() => Wake::Host(news),
             Some(call) = self.calls.recv() => Wake::Call(call),
+            Some(looked) = self.looked.recv() => Wake::Looked(looked),
             answer = answers => {
                 #[cfg(feature = "broker")]
                 let answer = Wake::Broker(answer);
@@ -299,6 +314,16 @@ impl Daemon {
             }
             HostNews::Findings(findings) => self.news.set_host(findings),
         }
+    }
+
+    fn handle_looked(&mut self, now: Instant, looked: Looked) {
+        for (of, addresses) in looked.moved {
+            tracing::info!(broker = %of, ?addresses, "a broker has other addresses");
+            if let Err(refusal) = self.control.handle_command(now, Command::Addresses { of, addresses }) {
+                tracing::debug!(%refusal, "no address is news");
+            }
+        }
+        self.outlook.unknown_names = looked.unknown;
     }
 
     fn handle_clock(&mut self, now: Instant) {

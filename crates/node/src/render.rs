@@ -1,5 +1,9 @@
 //! For people: one screen of status, aligned tables, units and ages. Colour only on a terminal without `NO_COLOR`.
 
+#[cfg(feature = "broker")]
+mod books;
+#[cfg(feature = "broker")]
+mod flow;
 mod lists;
 mod paint;
 #[cfg(feature = "broker")]

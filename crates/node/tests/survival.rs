@@ -76,3 +76,40 @@ fn gateways_killed_and_restarted_without_any_server_find_each_other_within_ten_s
     println!("the first answer came {} ms after the restart", took.as_millis());
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
+
+/// What `ln6d status` of a node calls its first problem.
+fn first_problem(machine: &Machine) -> String {
+    let status = machine.status().unwrap();
+    status["problems"][0]["code"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_gateway_that_starts_before_its_name_server_joins_when_the_name_is_known() {
+    if !ln6_lab::ready() {
+        return;
+    }
+    let net = Net::server_only("nameless").unwrap();
+    let (name, size) = SITES[0];
+    let link = net.server.invite(name, size).unwrap();
+    let mut gateway = Machine::new(&net.world.sites[0].gateway);
+    gateway.ask(&["join", &link]).unwrap();
+    // Bound over the namespace's /etc/hosts, so that what is written here is read there.
+    let hosts = std::path::Path::new("/etc/netns").join(gateway.namespace.full_name()).join("hosts");
+    let known = std::fs::read_to_string(&hosts).unwrap();
+    std::fs::write(&hosts, "").unwrap();
+
+    gateway.start().unwrap();
+    wait_for("the problem to be named", PATIENCE, || match first_problem(&gateway) {
+        code if code == "broker_name_unknown" => Ok(()),
+        code => Err(code),
+    })
+    .unwrap();
+
+    std::fs::write(&hosts, known).unwrap();
+    wait_for("membership", PATIENCE, || match gateway.status().unwrap()["standing"]["state"].as_str() {
+        Some("member") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .unwrap();
+    assert_ne!(first_problem(&gateway), "broker_name_unknown");
+}

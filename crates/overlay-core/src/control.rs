@@ -14,6 +14,7 @@ mod output;
 mod peer;
 mod picture;
 mod plan;
+mod probe;
 mod secrets;
 mod session;
 mod stamps;
@@ -333,6 +334,17 @@ impl Control {
         }
     }
 
+    /// Addresses that were not known when this peer was tried last: it is tried again at once.
+    fn learn_addresses(&mut self, now: Instant, key: PublicKey, addresses: &[SocketAddr]) {
+        self.add_addresses(now, key, addresses);
+        let Some(idx) = self.peers.by_key(&key) else { return };
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        if !peer.connected() && peer.meta.any() && peer.pending.is_none() {
+            peer.failures = 0;
+            self.timers.set(idx, Reason::Connect, now);
+        }
+    }
+
     /// The wall clock's time at `now`, as far as it is known; never below the floor.
     pub fn wall(&self, now: Instant) -> UnixTime {
         let (then, clock) = self.clock;
@@ -380,8 +392,8 @@ impl Control {
     pub fn handle_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Handshake { from, message } => self.handle_handshake(now, from, &message),
-            Event::Inner { peer, packet } => match packet.first().map(|octet| octet >> 4) {
-                Some(0) => self.handle_frame(now, peer, &packet),
+            Event::Inner { peer, from, packet } => match packet.first().map(|octet| octet >> 4) {
+                Some(0) => self.handle_frame(now, peer, from, &packet),
                 _ => self.handle_link_local(now, peer, &packet),
             },
             Event::Wanted(peer) => self.want(now, peer),
@@ -390,6 +402,7 @@ impl Control {
             Event::Seen(peer, seen) => self.handle_seen(now, peer, seen),
             Event::Worn(peer) => self.initiate(now, peer),
             Event::Stranger { from } => self.handle_stranger(now, from),
+            Event::StrangerRelayed { router, .. } => self.handle_stranger_relayed(now, router),
             // Babel finds out by itself; a relayed session is moved when it does.
             Event::NoRelay { .. } => {}
             Event::Elsewhere { worker, from, datagram } => {
@@ -410,6 +423,17 @@ impl Control {
         let known = self.peers.iter().find(at);
         if let Some(idx) = known.map(|peer| peer.idx) {
             self.initiate(now, idx);
+        }
+    }
+
+    /// The same behind a relay. Any member may say so of another: who has a session is only looked at.
+    fn handle_stranger_relayed(&mut self, now: Instant, router: RouterId) {
+        let Some(idx) = self.peers.by_router(&router) else { return };
+        let known = self.peers.get(idx).filter(|peer| peer.kind == PeerKind::Node);
+        match known.map(|peer| &peer.current) {
+            None => {}
+            Some(None) => self.initiate_anew(now, idx),
+            Some(Some(_)) => self.look_at_path(now, idx),
         }
     }
 
@@ -505,6 +529,7 @@ impl Control {
             Reason::Watch => self.watch_again(now, peer),
             Reason::Connect => self.want(now, peer),
             Reason::Resend => self.resend(now, peer),
+            Reason::Prove => self.prove_again(now, peer),
             Reason::Upgrade => self.upgrade(now, peer),
         }
         if reason == Reason::Persistent

@@ -55,6 +55,9 @@ const HANDSHAKES: u16 = 64;
 const ICMP_ERRORS: u64 = 50;
 /// Reports of unknown receiver indices in a second.
 const STRANGERS: u64 = 4;
+/// Datagrams from the socket that are another worker's: so many a second, and at once. The socket's filter lets through what
+/// came before it was there; without one all data comes to any worker, and control passes on no more than this.
+const ELSEWHERE: (u64, u64) = (20_000, 1000);
 /// Reports of relay frames without a next hop in a second.
 const NO_RELAYS: u64 = 10;
 
@@ -107,6 +110,7 @@ pub struct Forwarder {
     stranger_tokens: TokenBucket,
     transit_tokens: TokenBucket,
     no_relay_tokens: TokenBucket,
+    elsewhere_tokens: TokenBucket,
 }
 
 impl Forwarder {
@@ -129,6 +133,7 @@ impl Forwarder {
             stranger_tokens: TokenBucket::new(STRANGERS, STRANGERS),
             transit_tokens: TokenBucket::new(config.transit, config.transit.max(u64::from(RESERVE))),
             no_relay_tokens: TokenBucket::new(NO_RELAYS, NO_RELAYS),
+            elsewhere_tokens: TokenBucket::new(ELSEWHERE.0, ELSEWHERE.1),
             config,
         }
     }
@@ -173,6 +178,12 @@ impl Forwarder {
                 let (_, mut area) = divide(&self.config.layout, arena);
                 self.send(now, peer, &packet, &mut area, out);
             }
+            Update::Probe(peer, path, packet) => {
+                let (_, mut area) = divide(&self.config.layout, arena);
+                if let Err(reason) = self.seal_one(now, peer, Some(path), &packet, &mut area, out) {
+                    self.config.stats.dropped(reason);
+                }
+            }
             Update::Datagram(from, packet) => self.mailed(now, from, &packet, arena, out),
             Update::Gate(gate) => self.gate = Some(gate),
         }
@@ -186,7 +197,7 @@ impl Forwarder {
         arena[at..at + datagram.len()].copy_from_slice(datagram);
         let span = Span::new(at as u32, datagram.len() as u32);
         let relayed = matches!(from, Path::Through(_));
-        let arrival = Arrival { from, ecn: Ecn::default(), at: span, relayed, mailed: true };
+        let arrival = Arrival { from, ecn: Ecn::default(), at: span, relayed, author: None, mailed: true };
         self.arrive(now, arrival, arena, out);
         self.settle();
     }

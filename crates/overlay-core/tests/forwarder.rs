@@ -262,6 +262,24 @@ fn an_unknown_index_is_a_stranger_a_few_times_a_second() {
 }
 
 #[test]
+fn what_is_for_other_workers_does_not_flood_control() {
+    let (mut a, _) = pair();
+    let mut b = Node::with(2, |config| config.workers = 2);
+    a.read_tun(plain(), &ping(host(1), host(2), 56));
+    a.end();
+    let mut datagram = a.datagrams().remove(0);
+    datagram[4] |= 1;
+    let (mut passed, sent) = (0, 20_000);
+    for _ in 0..sent {
+        b.read_udp(0, path(1), &datagram, 0);
+        let events = b.events();
+        passed += events.iter().filter(|event| matches!(event, Event::Elsewhere { .. })).count();
+    }
+    assert!((100..2_000).contains(&passed), "{passed} at one instant");
+    assert_eq!(b.drops(), [("elsewhere_limited", (sent - passed) as u64)]);
+}
+
+#[test]
 fn a_datagram_for_another_worker_is_passed_on_once() {
     let (mut a, _) = pair();
     let mut b = Node::with(2, |config| config.workers = 2);
@@ -337,7 +355,7 @@ fn a_peer_message_reaches_control_without_its_padding() {
     a.mail(Update::Send(peer(2), frame.clone()));
     carry(&mut a, &mut b);
     let inner = b.events().into_iter().find_map(|event| match event {
-        Event::Inner { peer, packet } => Some((peer, packet)),
+        Event::Inner { peer, packet, .. } => Some((peer, packet)),
         _ => None,
     });
     assert_eq!(inner, Some((peer(1), frame.clone())));

@@ -79,6 +79,7 @@ impl Registry {
             What::Resumed { holder } => self.resumed(at, *holder),
             What::HolderRevoked { holder, until } => self.holder_revoked(at, *holder, *until),
             What::Quarantined { id, until, returns } => self.quarantined(at, *id, *until, *returns),
+            What::ContactChanged { .. } | What::NoteChanged { .. } => {}
             What::Freed { id } => self.freed(*id),
             What::Issued(issue) => self.issued(at, issue),
             What::Revocation(revocation) => self.has_revoked(revocation),

@@ -281,6 +281,16 @@ pub enum What {
         /// Whether its holder may have it back.
         returns: bool,
     },
+    /// How to reach a holder's people has changed (it is kept elsewhere).
+    ContactChanged {
+        /// Whose.
+        holder: HolderId,
+    },
+    /// What administrators remember of a holder has changed (it is kept elsewhere).
+    NoteChanged {
+        /// Whose.
+        holder: HolderId,
+    },
     /// A delegation is over.
     Freed {
         /// Which.
@@ -297,4 +307,47 @@ pub enum What {
         /// Its key.
         key: PublicKey,
     },
+}
+
+impl What {
+    /// The stable word by which the journal calls it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            What::Epoch { .. } => "epoch",
+            What::PoolSet(_) => "pool_set",
+            What::PolicySet(_) => "policy_set",
+            What::RolesSet { .. } => "roles_set",
+            What::Reserved(_) => "reserved",
+            What::Unreserved { .. } => "unreserved",
+            What::Invited(_) => "invited",
+            What::InvitationWithdrawn { .. } => "invitation_withdrawn",
+            What::InvitationUsed { .. } => "invitation_used",
+            What::Requested(_) => "requested",
+            What::Approved { .. } => "approved",
+            What::Denied { .. } => "denied",
+            What::RequestExpired { .. } => "request_expired",
+            What::HolderAdded { .. } => "holder_added",
+            What::KeyAdded { .. } => "key_added",
+            What::KeyRevoked { .. } => "key_revoked",
+            What::KeyRestored { .. } => "key_restored",
+            What::Restored { .. } => "restored",
+            What::KeyLeft { .. } => "key_left",
+            What::KeyLapsed { .. } => "key_lapsed",
+            What::Granted { .. } => "granted",
+            What::Resized { .. } => "resized",
+            What::Kept { .. } => "kept",
+            What::Retiring { .. } => "retiring",
+            What::Suspended { .. } => "suspended",
+            What::Resumed { .. } => "resumed",
+            What::HolderRevoked { .. } => "holder_revoked",
+            What::Quarantined { .. } => "quarantined",
+            What::ContactChanged { .. } => "contact_changed",
+            What::NoteChanged { .. } => "note_changed",
+            What::Freed { .. } => "freed",
+            What::Issued(_) => "issued",
+            What::Revocation(_) => "revocation",
+            What::LeafAdded(_) => "leaf_added",
+            What::LeafRemoved { .. } => "leaf_removed",
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which state of a holder, request, reservation or pool somebody has seen: the number of the event that last changed it
 /// (certificates that only carry later dates change nothing).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
 
@@ -83,6 +83,8 @@ impl Registry {
             Command::SetRoles { holder, .. }
             | Command::AddKey { holder, .. }
             | Command::Suspend { holder, .. }
+            | Command::SetContact { holder, .. }
+            | Command::SetNote { holder, .. }
             | Command::Resume { holder }
             | Command::Replace { holder, .. } => named(holder),
             Command::Revoke { target, .. } | Command::Restore { target } => match target {
@@ -109,6 +111,8 @@ impl Registry {
             | What::Suspended { holder, .. }
             | What::Resumed { holder }
             | What::Restored { holder }
+            | What::ContactChanged { holder }
+            | What::NoteChanged { holder }
             | What::HolderRevoked { holder, .. } => Some(*holder),
             What::KeyRevoked { key, .. }
             | What::KeyRestored { key }
@@ -122,6 +126,33 @@ impl Registry {
             What::LeafAdded(leaf) => Some(leaf.holder),
             What::LeafRemoved { key } => self.leaves.get(key).map(|leaf| leaf.holder),
             _ => None,
+        }
+    }
+
+    /// Which prefixes an event is about; ask before it is applied. Certificates are not counted: what they name was
+    /// granted by another event.
+    pub fn prefixes_of(&self, event: &Event) -> Vec<Prefix> {
+        let of = |id| self.delegations.get(id).map(|d| d.prefix);
+        match &event.what {
+            What::PoolSet(pool) => vec![pool.prefix],
+            What::Reserved(kept) => vec![kept.prefix],
+            What::Unreserved { prefix } | What::Granted { prefix, .. } | What::Kept { prefix, .. } => {
+                vec![*prefix]
+            }
+            What::Resized { id, prefix } => of(id).into_iter().chain([*prefix]).collect(),
+            What::Retiring { id, .. } | What::Quarantined { id, .. } | What::Freed { id } => {
+                of(id).into_iter().collect()
+            }
+            What::Suspended { holder, .. }
+            | What::Resumed { holder }
+            | What::Restored { holder }
+            | What::HolderRevoked { holder, .. } => {
+                let ids = self.holders.get(holder).map(|h| h.delegations.iter());
+                ids.into_iter().flatten().filter_map(of).collect()
+            }
+            What::LeafAdded(leaf) => vec![leaf.prefix],
+            What::LeafRemoved { key } => self.leaves.get(key).map(|leaf| leaf.prefix).into_iter().collect(),
+            _ => Vec::new(),
         }
     }
 

@@ -291,6 +291,11 @@ impl Registry {
         self.names.get(name).and_then(|id| self.holders.get(id))
     }
 
+    /// All holders that have or had this name, in the order in which they came.
+    pub fn holders_ever_named(&self, name: &str) -> Vec<HolderId> {
+        self.holders.values().filter(|holder| holder.name == name).map(|holder| holder.id).collect()
+    }
+
     /// A holder, gone ones included.
     pub fn holder(&self, id: HolderId) -> Option<&Holder> {
         self.holders.get(&id)

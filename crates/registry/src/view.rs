@@ -2,13 +2,15 @@
 
 use crate::id::{DelegationId, HolderId, InvitationId, RequestId};
 use crate::invitation::{Invitation, Purpose};
+use crate::order::{Revision, Subject};
 use crate::policy::Pool;
 use crate::proposal::proposed_slot;
-use crate::registry::{Delegation, DelegationState, HolderState, KeyState, Registry, Request, Roles, Tenure};
+use crate::registry::{
+    Delegation, DelegationState, Holder, HolderState, KeyState, Registry, Request, Reservation, Roles, Tenure,
+};
 use core::time::Duration;
 use ln6_types::{Prefix, PublicKey, UnixTime};
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// What a key is told when it asks how it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub struct HolderView {
     pub roles: Roles,
     /// Since when it is known.
     pub since: UnixTime,
+    /// What to name as seen in an [`Order`](crate::Order).
+    pub revision: Revision,
     /// Its keys, past ones included.
     pub keys: Vec<KeyView>,
     /// Its prefixes.
@@ -90,6 +94,8 @@ pub struct PrefixView {
     pub named_until: UnixTime,
     /// The shortest length it could grow to in place just now.
     pub grows_to: u8,
+    /// The keys that speak for its holder.
+    pub keys: Vec<PublicKey>,
 }
 
 /// A pool as shown.
@@ -116,6 +122,33 @@ pub struct RequestView {
     pub proposal: Option<Prefix>,
     /// Whether that is free.
     pub proposal_free: bool,
+    /// What to name as seen in an [`Order`](crate::Order).
+    pub revision: Revision,
+}
+
+/// A denial as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DenialView {
+    /// Who was sent away.
+    pub key: PublicKey,
+    /// What it had asked for; [`Command::Reconsider`](crate::Command::Reconsider) brings it back by its number.
+    pub request: Option<Request>,
+    /// When it was denied.
+    pub at: UnixTime,
+    /// It may ask again then.
+    pub until: UnixTime,
+    /// What it was told.
+    pub reason: String,
+}
+
+/// A reservation as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReservationView {
+    /// What is kept, for whom, and why.
+    #[serde(flatten)]
+    pub reservation: Reservation,
+    /// What to name as seen in an [`Order`](crate::Order).
+    pub revision: Revision,
 }
 
 /// An invitation as shown: never its secret.
@@ -180,16 +213,25 @@ impl Registry {
     /// Every holder; gone ones if asked for.
     pub fn holder_views(&self, gone: bool) -> Vec<HolderView> {
         let shown = self.holders.values().filter(|h| gone || h.state != HolderState::Gone);
-        let view = |h: &crate::Holder| HolderView {
+        shown.map(|holder| self.holder_view(holder)).collect()
+    }
+
+    /// The holder of this name, unless it is gone.
+    pub fn holder_view_named(&self, name: &str) -> Option<HolderView> {
+        self.holder_named(name).map(|holder| self.holder_view(holder))
+    }
+
+    pub(crate) fn holder_view(&self, h: &Holder) -> HolderView {
+        HolderView {
             id: h.id,
             name: h.name.clone(),
             state: h.state,
             roles: h.roles,
             since: h.since,
+            revision: self.revision(Subject::Holder(h.id)).unwrap_or_default(),
             keys: h.keys.iter().filter_map(|key| self.key_view(h.id, key)).collect(),
-            prefixes: h.delegations.iter().filter_map(|id| self.prefix_view(*id)).collect(),
-        };
-        shown.map(view).collect()
+            prefixes: h.delegations.iter().filter_map(|id| self.grown_view(*id)).collect(),
+        }
     }
 
     fn key_view(&self, holder: HolderId, key: &PublicKey) -> Option<KeyView> {
@@ -216,48 +258,44 @@ impl Registry {
             since: d.since,
             named_until: d.named_until,
             grows_to: d.prefix.len(),
+            keys: self.active_keys(holder).copied().collect(),
         })
     }
 
     /// Every delegation that is not free, in order of prefix.
     pub fn prefix_views(&self) -> Vec<PrefixView> {
-        let mut views: Vec<PrefixView> =
-            self.delegations.keys().filter_map(|id| self.prefix_view(*id)).collect();
-        let taken = self.owners();
-        for view in views.iter_mut().filter(|view| view.state.is_live() && view.prefix.len() <= 64) {
+        self.given.iter().filter_map(|(_, id)| self.grown_view(*id)).collect()
+    }
+
+    /// A delegation, with how far it could grow.
+    pub(crate) fn grown_view(&self, id: DelegationId) -> Option<PrefixView> {
+        let mut view = self.prefix_view(id)?;
+        if view.state.is_live() && view.prefix.len() <= 64 {
+            let d = self.delegations.get(&id)?;
             let pool = self.pool_of(view.prefix).map_or(view.prefix.len(), |pool| pool.prefix.len());
-            let room = |len: &u8| self.may_grow(view.id, Prefix::new(view.prefix.network(), *len), &taken);
-            view.grows_to = (pool..view.prefix.len()).find(room).unwrap_or(view.prefix.len());
+            // What has no room has none with more around it.
+            let blocks = (pool..view.prefix.len()).rev().map(|len| Prefix::new(view.prefix.network(), len));
+            let room = blocks.take_while(|block| self.may_grow(d, &view.holder, *block)).last();
+            view.grows_to = room.map_or(view.prefix.len(), Prefix::len);
         }
-        views.sort_by_key(|view| (view.prefix, view.id));
-        views
+        Some(view)
     }
 
-    /// Everything that is taken, with the delegation it is taken by, if any.
-    fn owners(&self) -> BTreeMap<Prefix, Option<DelegationId>> {
-        let kept = self.reservations.keys().copied().chain(self.pools.values().filter_map(|pool| pool.hosts));
-        let mut owners: BTreeMap<_, _> = kept.map(|prefix| (prefix, None)).collect();
-        let (live, past): (Vec<_>, Vec<_>) = self.delegations.values().partition(|d| d.state.is_live());
-        owners.extend(past.into_iter().chain(live).map(|d| (d.prefix, Some(d.id))));
-        owners
-    }
-
-    /// Whether all that is taken in `block` is the delegation itself, or its holder's own past.
-    fn may_grow(
-        &self,
-        id: DelegationId,
-        block: Prefix,
-        taken: &BTreeMap<Prefix, Option<DelegationId>>,
-    ) -> bool {
-        let holder = self.delegations.get(&id).map(|d| d.holder);
-        let own_past = |other: &DelegationId| {
-            let past = |d: &&Delegation| {
-                Some(d.holder) == holder && matches!(d.state, DelegationState::Quarantined { .. })
+    /// Whether all that is taken in `block` is the delegation itself, its holder's own past, or kept for its holder.
+    fn may_grow(&self, d: &Delegation, name: &str, block: Prefix) -> bool {
+        let own = |(_, other): &&(Prefix, DelegationId)| {
+            let past = |o: &Delegation| {
+                o.holder == d.holder && matches!(o.state, DelegationState::Quarantined { .. })
             };
-            self.delegations.get(other).filter(past).is_some()
+            *other == d.id || self.delegations.get(other).is_some_and(past)
         };
-        let inside = taken.range(block..).take_while(|(prefix, _)| block.covers(**prefix));
-        inside.map(|(_, owner)| owner).all(|owner| owner.is_some_and(|other| other == id || own_past(&other)))
+        let given = self.given.range((block, DelegationId(0))..);
+        let mut inside = given.take_while(|(prefix, _)| block.covers(*prefix));
+        let kept = self.reservations.range(block..).take_while(|(prefix, _)| block.covers(**prefix));
+        let hosts = self.pools.values().filter_map(|pool| pool.hosts);
+        inside.all(|entry| own(&entry))
+            && kept.map(|(_, kept)| kept).all(|kept| kept.name.as_deref() == Some(name))
+            && !hosts.into_iter().any(|hosts| hosts.overlaps(block))
     }
 
     /// Every pool with what is left of it.
@@ -293,9 +331,36 @@ impl Registry {
             };
             let proposal = pools.filter_map(slot).next();
             let proposal_free = proposal.is_some_and(|slot| taken.overlapping(slot).is_none());
-            RequestView { request: request.clone(), proposal, proposal_free }
+            let revision = self.revision(Subject::Request(request.id)).unwrap_or_default();
+            RequestView { request: request.clone(), proposal, proposal_free, revision }
         };
         self.requests.values().map(view).collect()
+    }
+
+    /// Every denial that lasts at `at`, newest first.
+    pub fn denial_views(&self, at: UnixTime) -> Vec<DenialView> {
+        let span = Duration::from_secs(self.policy.denial_span);
+        let lasting = self.denials.iter().filter(|(_, denial)| denial.at + span > at);
+        let mut views: Vec<DenialView> = lasting
+            .map(|(key, denial)| DenialView {
+                key: *key,
+                request: denial.request.clone(),
+                at: denial.at,
+                until: denial.at + span,
+                reason: denial.reason.clone(),
+            })
+            .collect();
+        views.sort_by_key(|view| (core::cmp::Reverse(view.at), view.key));
+        views
+    }
+
+    /// All reservations, in order of prefix.
+    pub fn reservation_views(&self) -> Vec<ReservationView> {
+        let view = |kept: &Reservation| ReservationView {
+            reservation: kept.clone(),
+            revision: self.revision(Subject::Reservation(kept.prefix)).unwrap_or_default(),
+        };
+        self.reservations.values().map(view).collect()
     }
 
     /// All invitations, and how they stand at `at`.

@@ -415,6 +415,24 @@ fn a_denial_can_be_undone_while_it_lasts() {
 }
 
 #[test]
+fn contacts_and_notes_are_bounded_and_never_in_the_journal() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let contact = |text: &str| Command::SetContact { holder: "quintana".into(), text: text.into() };
+    let note = |text: &str| Command::SetNote { holder: "quintana".into(), text: text.into() };
+    for command in [contact("ana@example.org"), note("two\nlines"), contact(""), note(&"x".repeat(4096))] {
+        let events = desk.operator(command).expect("changed");
+        let json = serde_json::to_string(&events).expect("json");
+        assert!(events.len() == 1 && !json.contains("ana@") && !json.contains("lines"), "{json}");
+    }
+    for bad in [contact("a\nb"), contact(&"x".repeat(513)), note("a\u{7}b"), note(&"x".repeat(4097))] {
+        assert_eq!(desk.operator(bad).map_err(|r| r.code()), Err("text_invalid"));
+    }
+    let gone = Command::SetNote { holder: "nobody".into(), text: String::new() };
+    assert_eq!(desk.operator(gone).map_err(|r| r.code()), Err("not_found"));
+}
+
+#[test]
 fn the_second_of_two_administrators_is_told_that_things_have_changed() {
     let mut desk = Desk::open();
     desk.admitted(1, "quintana");
@@ -572,6 +590,38 @@ fn who_held_a_prefix_at_a_time_has_an_answer() {
     let between = UnixTime::from_secs(during.as_secs() + 50 * DAY);
     assert!(desk.registry.history_of(prefix, between).is_empty());
     assert_eq!(desk.registry.tenures_of(prefix).len(), 2);
+}
+
+#[test]
+fn who_speaks_for_an_exit_is_decided_on_the_machine_itself() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "exit");
+    desk.admitted(2, "plain");
+    let roles = Roles { exit: true, ..Roles::default() };
+    desk.operator(Command::SetRoles { holder: "exit".into(), roles }).expect("set");
+    let with = || Replacement::Key { key: key(9), sign: VerifyKey([9; 32]) };
+    let of = |name: &str| {
+        let holder = || name.to_owned();
+        let reason = String::new;
+        vec![
+            Command::AddKey { holder: holder(), key: key(8), sign: VerifyKey([8; 32]) },
+            Command::Replace { holder: holder(), with: with() },
+            Command::Suspend { holder: holder(), reason: reason() },
+            Command::Revoke { target: Target::Holder(holder()), reason: reason(), compromised: false },
+        ]
+    };
+    for admin in [Actor::Admin("maria".into()), Actor::Token("ci".into())] {
+        for command in of("exit") {
+            assert_eq!(desk.give(admin.clone(), command), Err(Refusal::NeedsOperator));
+        }
+        let by_key =
+            Command::Revoke { target: Target::Key(key(1)), reason: String::new(), compromised: true };
+        assert_eq!(desk.give(admin, by_key), Err(Refusal::NeedsOperator));
+    }
+    let plain = of("plain").into_iter().next().expect("one");
+    desk.give(Actor::Admin("maria".into()), plain).expect("a plain holder is theirs to manage");
+    let suspend = of("exit").swap_remove(2);
+    desk.operator(suspend).expect("the operator may");
 }
 
 #[test]

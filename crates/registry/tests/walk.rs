@@ -18,7 +18,7 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let hours = prop_oneof![4 => Just(0u32), 4 => 0u32..50, 2 => 0u32..5_000, 1 => 0u32..12_000];
-    (0u8..27, 0u8..10, 0u8..10, 58u8..=65, hours).prop_map(|(kind, key, other, size, hours)| Step {
+    (0u8..28, 0u8..10, 0u8..10, 58u8..=65, hours).prop_map(|(kind, key, other, size, hours)| Step {
         kind,
         key,
         other,
@@ -59,7 +59,11 @@ impl Walk {
     fn give(&mut self, who: Actor, command: Command) {
         self.draws += 1;
         let at = UnixTime::from_secs(self.now);
-        if let Ok(events) = self.registry.decide(at, &who, &command, &self.entropy()) {
+        let decided = self.registry.decide(at, &who, &command, &self.entropy());
+        let preview = self.registry.preview(at, &who, &command.clone().into());
+        assert_eq!(preview.as_ref().err(), decided.as_ref().err(), "said otherwise before: {command:?}");
+        if let Ok(events) = decided {
+            assert_eq!(preview.map(|effects| effects.nothing), Ok(events.is_empty()));
             self.take(events);
             // What was decided is so: asking again for a state gives no second one.
             if let Command::Join(_) | Command::Renew { .. } = command {
@@ -158,6 +162,16 @@ impl Walk {
             25 => {
                 let denied = self.registry.denials().find_map(|(_, denial)| denial.request.as_ref());
                 (admin, Command::Reconsider { request: denied.map_or(RequestId(1), |request| request.id) })
+            }
+            26 => {
+                let (holder, text) = (holder(), "x".repeat(usize::from(step.key) * 60));
+                (
+                    admin,
+                    match step.size {
+                        ..62 => Command::SetContact { holder, text },
+                        _ => Command::SetNote { holder, text },
+                    },
+                )
             }
             _ => (admin, Command::Reserve { prefix, name: Some(format!("mesh{}", step.key)), note: reason }),
         };
@@ -266,6 +280,7 @@ proptest! {
             let json = serde_json::to_string(event).expect("json");
             let back: Event = serde_json::from_str(&json).expect("reads back");
             prop_assert_eq!(&back, event);
+            prop_assert!(json.contains(&format!("\"what\":{{\"{}\":", event.what.kind())), "{}", json);
             let versioned = json.starts_with("{\"v\":1,");
             prop_assert!(versioned);
             replayed.apply(&back);
@@ -293,6 +308,7 @@ fn walks_reach_every_kind_of_event() {
     }
     let expected = [
         "Approved",
+        "ContactChanged",
         "Denied",
         "Freed",
         "Granted",
@@ -307,6 +323,7 @@ fn walks_reach_every_kind_of_event() {
         "KeyLeft",
         "KeyRestored",
         "KeyRevoked",
+        "NoteChanged",
         "LeafAdded",
         "PoolSet",
         "Quarantined",

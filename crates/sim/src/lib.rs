@@ -8,4 +8,5 @@ pub mod chance;
 pub mod link;
 pub mod node;
 pub mod scenario;
+pub mod thief;
 pub mod world;

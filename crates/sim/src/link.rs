@@ -84,6 +84,8 @@ pub struct Underlay {
     pub quality: Quality,
     links: BTreeMap<(NodeId, NodeId), Quality>,
     cuts: BTreeSet<(NodeId, NodeId)>,
+    /// What the first sends the second does not hear.
+    deaf: BTreeSet<(NodeId, NodeId)>,
     attachments: BTreeMap<NodeId, Attachment>,
     nats: Vec<Nat>,
     /// Datagrams that were sent, and that came to nobody.
@@ -118,9 +120,15 @@ impl Underlay {
         self.cuts.insert(pair(a, b));
     }
 
+    /// Nothing passes from the first to the second any more; back it does.
+    pub fn deafen(&mut self, from: NodeId, to: NodeId) {
+        self.deaf.insert((from, to));
+    }
+
     /// It passes again.
     pub fn heal(&mut self, a: NodeId, b: NodeId) {
         self.cuts.remove(&pair(a, b));
+        self.deaf.retain(|(from, to)| pair(*from, *to) != pair(a, b));
     }
 
     /// Makes one link better or worse than the others.
@@ -153,7 +161,8 @@ impl Underlay {
     /// The delays after which copies of a datagram from `a` to `b` arrive.
     pub(crate) fn fate(&mut self, chance: &mut Chance, a: NodeId, b: NodeId) -> Vec<Duration> {
         let quality = *self.links.get(&pair(a, b)).unwrap_or(&self.quality);
-        if self.cuts.contains(&pair(a, b)) || chance.permille(quality.loss) {
+        let cut = self.cuts.contains(&pair(a, b)) || self.deaf.contains(&(a, b));
+        if cut || chance.permille(quality.loss) {
             self.lost += 1;
             return Vec::new();
         }

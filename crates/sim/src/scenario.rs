@@ -3,6 +3,7 @@
 use crate::broker::Issuer;
 use crate::link::Attachment;
 use crate::node::{Identity, Node};
+use crate::thief::{Booty, Thief};
 use crate::world::{NodeId, World};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -278,6 +279,13 @@ impl Net {
         self.world.nodes[0].disk = NodeState::default();
         self.world.nodes[0].desk = Some(Box::new(desk));
         self.world.start(0);
+    }
+
+    /// From now on `relay` unwraps the handshakes of `from` for `to` and sends them from its own address.
+    pub fn unwrap_relayed(&mut self, relay: NodeId, from: NodeId, to: NodeId, booty: Booty) {
+        let (keys, routers) = ([self.key(from), self.key(to)], [from, to].map(|id| self.view(id).me.router));
+        let (unwrapped, caught, indices) = (0, 0, Vec::new());
+        self.world.thief = Some(Thief { relay, from, to, booty, unwrapped, caught, keys, routers, indices });
     }
 
     /// Node `thief` says in Babel that it originates the prefix of `victim` instead of its own.

@@ -3,6 +3,7 @@
 use crate::chance::{Chance, mix};
 use crate::link::{Attachment, Underlay};
 use crate::node::{Life, Node};
+use crate::thief::Thief;
 use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_crypto::message::Kind;
@@ -96,6 +97,8 @@ pub struct World {
     pub said: BTreeMap<(u8, u8), u64>,
     /// Print handshakes and notices as they happen.
     pub verbose: bool,
+    /// A relay that does not keep to the rules.
+    pub thief: Option<Thief>,
 }
 
 impl World {
@@ -115,6 +118,7 @@ impl World {
             datagrams: BTreeMap::new(),
             said: BTreeMap::new(),
             verbose: false,
+            thief: None,
         }
     }
 
@@ -225,6 +229,14 @@ impl World {
         {
             let kind = if packet[0] >> 4 == 6 { (6, 0) } else { (packet[1], packet[6]) };
             *self.said.entry(kind).or_default() += 1;
+        }
+        if let (Update::Send(_, packet), Some(thief)) = (&update, &mut self.thief)
+            && let Some((to, bytes)) = thief.unwrap(id, packet)
+        {
+            let (relay, now) = (thief.relay, self.now);
+            let from = self.underlay.addresses(relay)[0];
+            let what = What::Datagram { to, from, sender: relay, bytes };
+            return self.schedule(now + Duration::from_millis(1), what);
         }
         let node = &mut self.nodes[id];
         if let (Update::Send(_, packet), Some(tamper)) = (&mut update, &node.tamper) {
@@ -359,6 +371,12 @@ impl World {
             self.underlay.lost += 1;
             return;
         };
+        if let Some(thief) = &mut self.thief
+            && let Some(frame) = thief.catch(id, from, bytes)
+        {
+            let update = frame.and_then(|frame| self.towards_victim(id, frame));
+            return update.into_iter().for_each(|update| self.mail(id, 0, update));
+        }
         let Some(workers) = self.nodes[id].life.as_ref().map(|life| life.workers.len() as u64) else {
             return;
         };
@@ -378,6 +396,13 @@ impl World {
         let read = UdpRead { from: Path::Udp(from), ecn: Ecn::default(), all, stride: bytes.len() as u16 };
         let now = self.now;
         self.work(id, worker, |forwarder, arena, out| forwarder.outside(now, read, arena, out));
+    }
+
+    fn towards_victim(&self, relay: NodeId, frame: Vec<u8>) -> Option<Update> {
+        let victim = self.thief.as_ref()?.keys[0];
+        let view = self.nodes[relay].life.as_ref()?.control.view(self.now);
+        let idx = view.peers.iter().find(|peer| peer.key == victim)?.idx;
+        Some(Update::Send(idx, frame))
     }
 
     /// Carries out what control wants, then sets the clock that wakes it.
@@ -460,6 +485,7 @@ fn copy(update: &Update) -> Update {
         Update::Forget(index) => Update::Forget(*index),
         Update::Watch(peer, watch) => Update::Watch(*peer, *watch),
         Update::Send(peer, packet) => Update::Send(*peer, packet.clone()),
+        Update::Probe(peer, path, packet) => Update::Probe(*peer, *path, packet.clone()),
         Update::Datagram(from, packet) => Update::Datagram(*from, packet.clone()),
         Update::Gate(gate) => Update::Gate(gate.clone()),
         Update::Receive(_) => panic!("a receiving key has one owner"),

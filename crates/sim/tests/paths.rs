@@ -180,3 +180,28 @@ fn a_stock_wireguard_leaf_is_served_and_followed() {
     net.world.run(secs(1));
     assert_eq!(net.copies(1, forged), 0);
 }
+
+#[test]
+fn a_node_that_restarts_behind_a_relay_is_heard_as_soon_as_it_has_a_relay_again() {
+    let mut net = Net::new(10);
+    let (a, b) = (net.add(), net.add());
+    net.world.underlay.cut(a, b);
+    net.world.start(a);
+    net.world.start(b);
+    net.converge(secs(30));
+    assert_eq!(net.lost(a, b, millis(200), secs(20)), 0);
+    net.world.crash(b);
+    net.world.start(b);
+    let (mut waited, mut routed) = (Duration::ZERO, Duration::ZERO);
+    let prefixes = [a, b].map(|id| net.prefix(id).expect("held"));
+    let has = |net: &Net, id, prefix| net.view(id).routes.iter().any(|r| r.selected && r.to == prefix);
+    while !net.reaches_within(a, b, millis(100)) {
+        waited += millis(100);
+        if !(has(&net, b, prefixes[0]) && has(&net, 0, prefixes[1]) && has(&net, a, prefixes[1])) {
+            routed = waited;
+        }
+        assert!(waited < secs(20));
+    }
+    println!("routed after {routed:?}, heard after {waited:?}");
+    assert!(waited <= routed + millis(1200), "routed after {routed:?}, heard after {waited:?}");
+}

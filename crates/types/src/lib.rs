@@ -5,6 +5,8 @@
 mod hex;
 mod key;
 mod prefix;
+#[cfg(feature = "schemars")]
+mod schema;
 mod time;
 
 pub use core::time::Duration;

@@ -291,7 +291,7 @@ pub fn control_event(data: &[u8]) {
         match how & 15 {
             0..=7 => {
                 let packet = inner(&mut input, who);
-                world.tell(Event::Inner { peer, packet });
+                world.tell(Event::Inner { peer, from, packet });
             }
             8 => {
                 let mut message = world.initiation(who).to_vec();

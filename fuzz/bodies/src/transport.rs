@@ -115,7 +115,7 @@ pub(crate) fn end(node: &mut Node, packets: &mut Vec<Vec<u8>>) {
         }
     }
     for event in node.events() {
-        if let Event::Inner { peer: author, packet } = event {
+        if let Event::Inner { peer: author, packet, .. } = event {
             let frame = packet.first().is_some_and(|first| first >> 4 == 0);
             assert!(!(frame && author == peer(STOCK)), "a stock peer's frame");
             assert!(

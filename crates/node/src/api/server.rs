@@ -1,6 +1,6 @@
 //! The server: a few connections at a time, each with a time limit, each request with a size limit.
 
-use super::{ApiRequest, Reply, Service};
+use super::{ACTOR_HEADER, ActingFor, ApiRequest, Caller, Reply, Service};
 use crate::error::{ApiError, CliError, Trouble};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -31,22 +31,54 @@ const CONNECTION: Duration = Duration::from_secs(60);
 /// The path of a socket has at most so many octets (`sun_path` without its final zero).
 const SOCKET_PATH: usize = 107;
 
-/// Who may change things: root, and the account of the daemon. Everybody else who can open the socket may read.
+/// Who may change things: root, and the account of the daemon. The page's account may, too, but only for somebody whom
+/// it names. Everybody else who can open the socket may read.
 #[derive(Clone, Copy, Debug)]
 pub struct Access {
     /// The daemon's account.
     pub own: u32,
+    /// The page's account.
+    pub page: Option<u32>,
 }
 
 impl Access {
-    /// With this process' account.
-    pub fn of_this_process() -> Self {
-        Access { own: nix::unistd::Uid::effective().as_raw() }
+    /// With this process' account and the page's.
+    pub fn of_this_process(page: Option<u32>) -> Self {
+        Access { own: nix::unistd::Uid::effective().as_raw(), page }
     }
 
-    /// Whether `uid` may ask for changes.
+    /// Whether `uid` may ask for changes in its own name.
     pub const fn may_change(self, uid: u32) -> bool {
         uid == 0 || uid == self.own
+    }
+
+    /// For whom `uid` asks `request`, if it may; `actor` is what the header says.
+    ///
+    /// # Errors
+    /// `bad_request` for a header that is none, `not_permitted` for who may not.
+    pub fn caller(
+        self,
+        uid: Option<u32>,
+        actor: Option<&str>,
+        request: &ApiRequest,
+    ) -> Result<Caller, ApiError> {
+        let trusted = uid.is_some_and(|uid| self.may_change(uid));
+        let page = uid.is_some() && uid == self.page;
+        match actor.map(str::parse::<ActingFor>).transpose()? {
+            Some(_) if !trusted && !page => Err(denied("only the page's account may ask for somebody else")
+                .hint("name it in the configuration: user = … under [page]")),
+            Some(_) if request.is_for_the_machine() => {
+                Err(denied("this is confirmed on the machine itself").hint("type 'ln6d confirm' there"))
+            }
+            Some(actor) => Ok(Caller::For(actor)),
+            None if page && !trusted => Err(denied("the page's account asks for somebody, or not at all")
+                .hint(format!("say for whom: {ACTOR_HEADER}: admin:NAME"))),
+            None if request.changes() && !trusted => {
+                Err(denied("only root and the daemon's own account may change something")
+                    .hint("repeat the command with sudo"))
+            }
+            None => Ok(Caller::Machine),
+        }
     }
 }
 
@@ -83,7 +115,7 @@ pub async fn serve_metrics<S: Service>(listener: TcpListener, service: &S) {
     each(accept, |stream| async move {
         let answer = move |request: Request<Incoming>| async move {
             let result = match (request.method().as_str(), request.uri().path()) {
-                ("GET", "/metrics") => service.call(ApiRequest::Metrics).await,
+                ("GET", "/metrics") => service.call(Caller::Machine, ApiRequest::Metrics).await,
                 (_, path) => {
                     Err(CliError::new(Trouble::NotFound, format!("there is no {path}")).hint("GET /metrics"))
                 }
@@ -147,20 +179,31 @@ async fn answer<S: Service>(
                 format!("the request did not arrive whole, or has more than {MOST} octets"),
             )
         })?;
-        ApiRequest::from_http(head.method.as_str(), head.uri.path(), head.uri.query(), &body.to_bytes())
+        let actor = actor(&head.headers)?;
+        let (path, query) = (head.uri.path(), head.uri.query());
+        let request = ApiRequest::from_http(head.method.as_str(), path, query, &body.to_bytes())?;
+        access.caller(uid, actor.as_deref(), &request).map(|who| (who, request))
     };
     let slow = || Err(CliError::new(Trouble::NoAnswer, "the request did not arrive in time"));
     let result = match tokio::time::timeout(HEAD, read).await.unwrap_or_else(|_| slow()) {
-        Ok(request) if request.changes() && !uid.is_some_and(|uid| access.may_change(uid)) => Err(denied()),
-        Ok(request) => service.call(request).await,
+        Ok((who, request)) => service.call(who, request).await,
         Err(error) => Err(error),
     };
     response(result)
 }
 
-fn denied() -> ApiError {
-    CliError::new(Trouble::NotPermitted, "only root and the daemon's own account may change something")
-        .hint("repeat the command with sudo")
+/// The one header that says for whom; several, or one that is no text, are none.
+fn actor(headers: &hyper::HeaderMap) -> Result<Option<String>, ApiError> {
+    let mut all = headers.get_all(ACTOR_HEADER).iter();
+    let Some(first) = all.next() else { return Ok(None) };
+    match (first.to_str(), all.next()) {
+        (Ok(text), None) => Ok(Some(text.to_owned())),
+        _ => Err(CliError::new(Trouble::BadRequest, format!("{ACTOR_HEADER} is said once, in ASCII"))),
+    }
+}
+
+fn denied(message: &str) -> ApiError {
+    CliError::new(Trouble::NotPermitted, message)
 }
 
 fn response(result: Result<Reply, ApiError>) -> Response<Full<Bytes>> {
@@ -191,7 +234,7 @@ mod tests {
     struct Echo;
 
     impl Service for Echo {
-        async fn call(&self, request: ApiRequest) -> Result<Reply, ApiError> {
+        async fn call(&self, _: Caller, request: ApiRequest) -> Result<Reply, ApiError> {
             match request {
                 ApiRequest::Events(events) => {
                     Ok(Reply::of(EventList { events: Vec::new(), next: events.after }))
@@ -215,7 +258,7 @@ mod tests {
             let client = Client::new(&layout);
             let asked = tokio::task::spawn_blocking(move || ask(client));
             tokio::select! {
-                () = serve(listener, Access { own }, &Echo) => unreachable!("serves for ever"),
+                () = serve(listener, Access { own, page: None }, &Echo) => unreachable!("serves for ever"),
                 result = asked => result.expect("asked"),
             }
         })
@@ -246,9 +289,52 @@ mod tests {
 
     #[test]
     fn only_root_and_the_daemons_account_may_change() {
-        let access = Access { own: 990 };
-        assert!(access.may_change(0) && access.may_change(990));
-        assert!(!access.may_change(1000));
+        let access = Access { own: 990, page: Some(991) };
+        let asks = |uid, actor, request: &ApiRequest| {
+            access.caller(Some(uid), actor, request).map_err(|error| error.code.into_owned())
+        };
+        let denied = || Err("not_permitted".to_owned());
+        for uid in [0, 990] {
+            assert_eq!(asks(uid, None, &ApiRequest::Leave), Ok(Caller::Machine));
+        }
+        assert_eq!(asks(1000, None, &ApiRequest::Leave), denied());
+        assert_eq!(asks(1000, None, &ApiRequest::Status), Ok(Caller::Machine));
+        assert_eq!(access.caller(None, None, &ApiRequest::Leave).map_err(|e| e.code.into_owned()), denied());
+    }
+
+    #[test]
+    fn the_pages_account_asks_for_somebody_or_not_at_all() {
+        let access = Access { own: 990, page: Some(991) };
+        let asks = |uid, actor, request: &ApiRequest| {
+            access.caller(Some(uid), actor, request).map_err(|error| error.code.into_owned())
+        };
+        let denied = || Err("not_permitted".to_owned());
+        let ana = Ok(Caller::For(ActingFor::Admin("ana".into())));
+        for uid in [0, 990, 991] {
+            assert_eq!(asks(uid, Some("admin:ana"), &ApiRequest::Leave), ana);
+            assert_eq!(asks(uid, Some("admin:ana"), &ApiRequest::Status), ana);
+            assert_eq!(asks(uid, Some("root"), &ApiRequest::Status), Err("bad_request".to_owned()));
+        }
+        assert_eq!(asks(991, None, &ApiRequest::Status), denied());
+        assert_eq!(asks(991, None, &ApiRequest::Leave), denied());
+        assert_eq!(asks(1000, Some("admin:ana"), &ApiRequest::Status), denied());
+        let nobody = Access { own: 990, page: None };
+        assert!(nobody.caller(Some(991), Some("admin:ana"), &ApiRequest::Status).is_err());
+    }
+
+    #[cfg(feature = "broker")]
+    #[test]
+    fn what_is_confirmed_is_confirmed_on_the_machine() {
+        use crate::api::{Confirm, RegistryRequest};
+        let access = Access { own: 990, page: Some(991) };
+        let confirm = ApiRequest::Registry(RegistryRequest::Confirm(Confirm { code: "x".into() }));
+        assert_eq!(access.caller(Some(0), None, &confirm), Ok(Caller::Machine));
+        for uid in [0, 990, 991] {
+            let error = access.caller(Some(uid), Some("admin:ana"), &confirm).expect_err("denied");
+            assert_eq!(error.code, "not_permitted");
+        }
+        assert!(access.caller(Some(991), None, &confirm).is_err());
+        assert!(access.caller(Some(1000), None, &confirm).is_err());
     }
 
     #[test]

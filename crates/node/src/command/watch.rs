@@ -11,6 +11,8 @@ use crate::schema::{EventList, PingReply, Schema as _};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// How long one question waits for the next event, seconds.
+const PATIENCE: u32 = 20;
 
 pub(super) fn ping(ping: &Ping, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     let client = Client::new(layout);
@@ -55,7 +57,9 @@ pub(super) fn events(events: &Events, layout: &Layout, output: &Output) -> Resul
     let client = Client::new(layout);
     let mut after = 0;
     loop {
-        let list: EventList = client.get(&ApiRequest::Events(api::Events { after, wait: 0 }))?;
+        // The first question tells what was; the next ones wait for what comes.
+        let wait = if after == 0 { 0 } else { PATIENCE };
+        let list: EventList = client.get(&ApiRequest::Events(api::Events { after, wait }))?;
         after = list.next;
         if !events.follow {
             if list.events.is_empty() {
@@ -64,8 +68,10 @@ pub(super) fn events(events: &Events, layout: &Layout, output: &Output) -> Resul
             output.show(list);
             return Ok(Exit::Ok);
         }
+        if after == 0 {
+            std::thread::sleep(SECOND);
+        }
         show_lines(list, output);
-        std::thread::sleep(SECOND);
     }
 }
 

@@ -29,5 +29,6 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     note("exit.enabled", old.exit != new.exit, true);
     note("wireguard", old.wireguard != new.wireguard, false);
     note("metrics.listen", old.metrics != new.metrics, true);
+    note("page.user", old.page_user != new.page_user, true);
     changes
 }

@@ -21,6 +21,14 @@ pub(super) struct Config {
     pub(super) wireguard: Vec<Wireguard>,
     #[serde(default)]
     pub(super) metrics: Metrics,
+    #[serde(default)]
+    pub(super) page: Page,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    pub(super) user: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

@@ -93,6 +93,7 @@ fn full() -> Config {
             },
         ],
         metrics: Some("[::1]:9695".parse().expect("address")),
+        page_user: Some("ln6d-admin".into()),
     }
 }
 

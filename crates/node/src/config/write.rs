@@ -24,6 +24,8 @@ pub fn render(config: &Config) -> Zeroizing<String> {
     section(&mut out, "metrics", "Prometheus metrics, for this machine only unless told otherwise.");
     let listen = config.metrics.map(|listen| listen.to_string());
     text_or(&mut out, "listen", listen.as_deref(), "127.0.0.1:9695");
+    section(&mut out, "page", "The admin page: a process of its own, which asks this one.");
+    text_or(&mut out, "user", config.page_user.as_deref(), "ln6d-admin");
     out
 }
 

@@ -1,7 +1,9 @@
 //! The broker's desk behind the node: peers' requests go in, certificates and answers come out.
 
+use crate::api::Caller;
 use crate::config;
 use crate::daemon::asking::Asking;
+use crate::daemon::registry_calls::{Context, Kept, LinkParts};
 use crate::daemon::setup::BrokerParts;
 use crate::error::{CliError, Trouble};
 use ln6_broker::{
@@ -10,8 +12,9 @@ use ln6_broker::{
 use ln6_overlay_core::control::Command as ControlCommand;
 use ln6_overlay_core::control::message::{Item, ItemKind, JoinReply, JoinRequest};
 use ln6_registry::{Actor, Admission, Command, Join, Policy, Pool, Secret};
-use ln6_types::{Fingerprint, Instant, PublicKey, UnixTime};
+use ln6_types::{Fingerprint, Instant, Prefix, PublicKey, UnixTime};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -30,6 +33,8 @@ pub(crate) enum Answer {
     Left(PublicKey, Result<(), Refused>),
     /// Newly signed statements.
     Spread(Statements),
+    /// Somebody has changed the registry: to be told to those who listen.
+    Happened { code: &'static str, message: String },
 }
 
 /// A peer's request.
@@ -47,6 +52,8 @@ pub(crate) struct Broker {
     answers: mpsc::UnboundedReceiver<Answer>,
     back: mpsc::UnboundedSender<Answer>,
     asking: Asking,
+    kept: Kept,
+    backups: PathBuf,
     expire_at: Instant,
 }
 
@@ -63,6 +70,7 @@ impl Broker {
         let (store, registry) = Store::open(&parts.database).map_err(|error| store_trouble(&error))?;
         let issuer = Issuer::new(parts.signing.clone(), parts.certificate.clone(), Vec::new())
             .map_err(|error| CliError::new(Trouble::KeyFileDamaged, error.to_string()))?;
+        let known: Vec<Prefix> = registry.pools().map(|pool| pool.prefix).collect();
         let (back, answers) = mpsc::unbounded_channel();
         let spread = back.clone();
         let entropy = Box::new(|| {
@@ -87,9 +95,11 @@ impl Broker {
             answers,
             back,
             asking: Asking::default(),
+            kept: Kept::default(),
+            backups: parts.database.with_file_name("backups"),
             expire_at: Instant::ZERO,
         };
-        broker.configure(config, wall);
+        broker.configure(config, wall, &known);
         broker.spread_all(wall);
         Ok(broker)
     }
@@ -98,10 +108,27 @@ impl Broker {
         self.desk.as_ref().expect("the desk is there until drop")
     }
 
-    /// Pools and policy as the configuration says.
-    fn configure(&self, config: &config::Broker, wall: UnixTime) {
-        for pool in &config.pools {
+    /// What it takes to answer a request of the API.
+    pub(crate) fn context(&self, wall: UnixTime, who: Caller, link: LinkParts) -> Context {
+        Context {
+            desk: self.desk().clone(),
+            kept: self.kept.clone(),
+            who,
+            wall,
+            link,
+            backups: self.backups.clone(),
+            back: self.back.clone(),
+        }
+    }
+
+    /// Pools that are new to the registry, as the configuration says. Of those that it knows, and of the spans once there
+    /// is a pool, the registry keeps what was decided since: by 'ln6d pool', 'ln6d policy' or the page.
+    fn configure(&self, config: &config::Broker, wall: UnixTime, known: &[Prefix]) {
+        for pool in config.pools.iter().filter(|pool| !known.contains(&pool.prefix)) {
             self.order(wall, Command::SetPool(to_pool(pool)));
+        }
+        if !known.is_empty() {
+            return;
         }
         let days = |days: u16| u64::from(days) * 86_400;
         let policy = Policy {
@@ -312,6 +339,9 @@ impl super::Daemon {
                 return;
             }
             Answer::Spread(statements) => ControlCommand::Publish(items(statements)),
+            Answer::Happened { code, message } => {
+                return self.news.happened(code, message, ln6_host::clock::wall());
+            }
         };
         if let Err(refusal) = self.control.handle_command(now, command) {
             tracing::debug!(%refusal, "the asker is gone");

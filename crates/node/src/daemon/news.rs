@@ -69,6 +69,11 @@ impl News {
         (self.events.iter().filter(|event| event.id > after).cloned().collect(), self.last)
     }
 
+    /// The number of the last event; 0 if there was none.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     pub(crate) fn set_host(&mut self, findings: Vec<Finding>) {
         self.host = findings.iter().map(problem).collect();
     }
@@ -150,6 +155,13 @@ impl News {
                 self.own.insert("config_not_loaded", problem_of(error));
             }
         }
+    }
+
+    /// Notes what somebody has done.
+    #[cfg(feature = "broker")]
+    pub(crate) fn happened(&mut self, code: &'static str, message: String, wall: UnixTime) {
+        tracing::info!(code, "{message}");
+        self.push(wall, Line { code, severity: Severity::Note, peer: None, message });
     }
 
     /// Notes an event; `name` gives the name of a key.

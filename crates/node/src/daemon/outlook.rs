@@ -17,7 +17,8 @@ const EXITLESS: Duration = Duration::from_secs(5);
 pub(crate) struct Outlook {
     /// The delegation was given back.
     pub(crate) left: bool,
-    unknown_names: Vec<String>,
+    /// Names of brokers of which no address is known.
+    pub(crate) unknown_names: Vec<String>,
     unheard_since: Option<Instant>,
     had_exit: bool,
     exitless_since: Option<Instant>,
@@ -61,7 +62,7 @@ impl Outlook {
                 [] => "no address of the broker is known".to_owned(),
                 names => format!("the broker's name {} cannot be looked up", names.join(", ")),
             };
-            let hint = "check the name in the invitation and this machine's name server, then restart ln6d";
+            let hint = "check the name in the invitation and this machine's name server; ln6d asks again every 5 seconds";
             return Some(problem("broker_name_unknown", severity, names, hint.to_owned()));
         };
         let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();

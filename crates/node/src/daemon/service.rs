@@ -1,16 +1,16 @@
 //! The daemon's side of the API: what is asked is answered from control's picture, or taken to the registry.
 
-#[cfg(feature = "broker")]
-use crate::api::RegistryRequest;
 use crate::api::{ApiRequest, Ask, Prefixes, Reply};
+#[cfg(feature = "broker")]
+use crate::api::{Caller, RegistryRequest};
 use crate::daemon::setup::Call;
 use crate::daemon::{Daemon, Waiting};
 use crate::error::{ApiError, CliError, Trouble, stable_code};
 use crate::from_view;
 use crate::metrics::{self, Measured};
 use crate::schema::{
-    ActionReply, BrokerSummary, CertList, Count, DoctorReport, EventList, ExitInfo, LanRow, NodeInfo,
-    PathKind, PeerList, PeerSummary, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList,
+    ActionReply, BrokerSummary, CertList, Count, DoctorReport, ExitInfo, LanRow, NodeInfo, PathKind,
+    PeerList, PeerSummary, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList,
     StandingInfo, StatusReport, Time,
 };
 use ln6_overlay_core::Path;
@@ -28,7 +28,7 @@ type Answer = oneshot::Sender<Result<Reply, ApiError>>;
 impl Daemon {
     /// Answers a request, now or when the registry has.
     pub(super) fn handle_call(&mut self, now: Instant, call: Call) {
-        let Call { request, answer } = call;
+        let (request, answer) = (call.request, call.answer);
         if matches!(request, ApiRequest::Status | ApiRequest::Metrics | ApiRequest::Doctor) {
             self.look_out(now);
         }
@@ -36,9 +36,10 @@ impl Daemon {
             ApiRequest::Ping(ask) => self.ping(now, &ask, answer),
             ApiRequest::Status => self.status(now, answer),
             ApiRequest::Metrics => self.metrics(now, answer),
+            ApiRequest::Events(asked) => self.listen(now, asked, answer),
             ApiRequest::Prefixes(which) => self.prefixes(now, &which, answer),
             #[cfg(feature = "broker")]
-            ApiRequest::Registry(request) => self.ask_registry(request, answer),
+            ApiRequest::Registry(request) => self.ask_registry(call.who, request, answer),
             // Whoever asked may have gone.
             other => drop(answer.send(self.at_once(now, other))),
         }
@@ -57,10 +58,6 @@ impl Daemon {
             }
             ApiRequest::Routes => Reply::of(RouteList { routes: from_view::routes(&self.control.view(now)) }),
             ApiRequest::Certs => Reply::of(CertList { certs: from_view::certs(&self.control.view(now)) }),
-            ApiRequest::Events(asked) => {
-                let (events, next) = self.news.events(asked.after);
-                Reply::of(EventList { events, next })
-            }
             ApiRequest::Doctor => {
                 Reply::of(DoctorReport { findings: self.news.problems(), passed: Vec::new() })
             }
@@ -271,7 +268,8 @@ impl Daemon {
     fn prefixes(&mut self, now: Instant, which: &Prefixes, answer: Answer) {
         match &self.broker {
             Some(broker) => {
-                super::registry_calls::prefixes(broker, self.control.wall(now), which.clone(), answer);
+                let context = broker.context(self.control.wall(now), Caller::Machine, self.link_parts());
+                super::registry_calls::prefixes(&context, which.clone(), answer);
             }
             None => drop(answer.send(Ok(Reply::of(page(self.certified_prefixes(now), which))))),
         }
@@ -284,21 +282,29 @@ impl Daemon {
         make: impl FnOnce(Option<BrokerSummary>) -> Reply + Send + 'static,
     ) {
         match &self.broker {
-            Some(broker) => super::registry_calls::summary(broker, ln6_host::clock::wall(), answer, make),
+            Some(broker) => {
+                let context = broker.context(ln6_host::clock::wall(), Caller::Machine, self.link_parts());
+                super::registry_calls::summary(&context, answer, make);
+            }
             None => drop(answer.send(Ok(make(None)))),
         }
     }
 
     #[cfg(feature = "broker")]
-    fn ask_registry(&mut self, request: RegistryRequest, answer: Answer) {
+    fn link_parts(&self) -> super::registry_calls::LinkParts {
+        super::registry_calls::LinkParts {
+            network: self.node.network,
+            broker: self.control.key(),
+            endpoints: self.node.public_endpoints(),
+        }
+    }
+
+    #[cfg(feature = "broker")]
+    fn ask_registry(&mut self, who: Caller, request: RegistryRequest, answer: Answer) {
         match &self.broker {
             Some(broker) => {
-                let link = super::registry_calls::LinkParts {
-                    network: self.node.network,
-                    broker: self.control.key(),
-                    endpoints: self.node.public_endpoints(),
-                };
-                super::registry_calls::ask(broker, link, ln6_host::clock::wall(), request, answer);
+                let context = broker.context(ln6_host::clock::wall(), who, self.link_parts());
+                super::registry_calls::ask(context, request, answer);
             }
             None => drop(answer.send(Err(CliError::new(Trouble::NotABroker, "this node is no broker")))),
         }

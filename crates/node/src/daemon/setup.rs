@@ -1,8 +1,9 @@
 //! From a directory to a running node: everything that needs privileges happens here, then they are dropped.
 
-use crate::api::{self, Access, ApiRequest, Reply, Service};
+use crate::api::{self, Access, ApiRequest, Caller, Reply, Service};
 use crate::config::{self, Change, Config};
 use crate::daemon::host_task::{HostNews, HostTask};
+use crate::daemon::names::Names;
 use crate::daemon::store::from_stored;
 use crate::error::{ApiError, CliError, Trouble, stable_code};
 #[cfg(feature = "broker")]
@@ -50,6 +51,8 @@ pub(crate) struct Options {
 
 /// A request of the command line, and where its answer goes.
 pub(crate) struct Call {
+    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "only the registry asks who it is"))]
+    pub(crate) who: Caller,
     pub(crate) request: ApiRequest,
     pub(crate) answer: oneshot::Sender<Result<Reply, ApiError>>,
 }
@@ -92,8 +95,8 @@ pub(crate) struct Node {
     #[cfg(feature = "broker")]
     pub(crate) broker: Option<super::broker::Broker>,
     pub(crate) findings: Vec<Problem>,
-    /// Names of brokers that could not be looked up.
-    pub(crate) unknown_names: Vec<String>,
+    /// Brokers that are known by name.
+    pub(crate) names: Names,
 }
 
 /// Opens everything.
@@ -132,7 +135,12 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     if let Some(own) = &broker_parts {
         saved.items.insert(0, own_certificate(own));
     }
-    let (asked, unknown_names) = control_config(&layout, &config, &network, identity, workers).await?;
+    let own = identity.secret.public();
+    let asked = control_config(&layout, &config, &network, identity, workers).await?;
+    let names = Names::new(&network, own, |key| {
+        let known = asked.brokers.iter().find(|broker| broker.key == *key);
+        known.map(|broker| broker.endpoints.clone()).unwrap_or_default()
+    });
     findings.extend(public_unknown(&config, &asked.public));
     let control = Control::new(
         asked,
@@ -191,7 +199,7 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
         #[cfg(feature = "broker")]
         broker,
         findings,
-        unknown_names,
+        names,
     })
 }
 
@@ -336,15 +344,11 @@ async fn control_config(
     network: &config::Network,
     identity: Identity,
     workers: u8,
-) -> Result<(control::Config, Vec<String>), CliError> {
+) -> Result<control::Config, CliError> {
     let own = identity.secret.public();
     let mut brokers = Vec::new();
-    let mut unknown_names = Vec::new();
     for broker in network.brokers.iter().filter(|broker| broker.key != own) {
         let endpoints = resolve(&broker.endpoints).await;
-        if endpoints.is_empty() {
-            unknown_names.extend(broker.endpoints.iter().map(|endpoint| endpoint.host().to_owned()));
-        }
         brokers.push(Bootstrap { key: broker.key, endpoints });
     }
     let mut stock = Vec::new();
@@ -379,7 +383,7 @@ async fn control_config(
         seed: ln6_host::entropy::seed()
             .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
     };
-    Ok((asked, unknown_names))
+    Ok(asked)
 }
 
 /// A node that says where it can be reached, of which nothing could be looked up.
@@ -508,11 +512,23 @@ fn worker_parts(config: &Config, tun: TunSet, udp: UdpSet) -> Result<Workplaces,
 struct Door(mpsc::Sender<Call>);
 
 impl Service for Door {
-    async fn call(&self, request: ApiRequest) -> Result<Reply, ApiError> {
+    async fn call(&self, who: Caller, request: ApiRequest) -> Result<Reply, ApiError> {
         let stopping = || CliError::new(Trouble::DaemonUnreachable, "the daemon is stopping");
         let (answer, answered) = oneshot::channel();
-        self.0.send(Call { request, answer }).await.map_err(|_| stopping())?;
+        self.0.send(Call { who, request, answer }).await.map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())?
+    }
+}
+
+/// The number of the page's account. Without such an account the page is not heard; nothing else suffers.
+fn page_account(config: &Config) -> Option<u32> {
+    let name = config.page_user.as_deref()?;
+    match nix::unistd::User::from_name(name) {
+        Ok(Some(user)) => Some(user.uid.as_raw()),
+        _ => {
+            tracing::warn!(name, "there is no such account: the admin page cannot ask anything");
+            None
+        }
     }
 }
 
@@ -522,6 +538,7 @@ fn serve_api(
     calls: mpsc::Sender<Call>,
 ) -> Result<tokio::task::JoinHandle<()>, CliError> {
     let listener = api::bind(&layout.socket)?;
+    let access = Access::of_this_process(page_account(config));
     let metrics = match config.metrics {
         Some(address) => {
             let bound = std::net::TcpListener::bind(address).and_then(|listener| {
@@ -541,7 +558,7 @@ fn serve_api(
                 None => std::future::pending().await,
             }
         };
-        tokio::join!(api::serve(listener, Access::of_this_process(), &door), metrics);
+        tokio::join!(api::serve(listener, access, &door), metrics);
     }))
 }
 

@@ -364,8 +364,12 @@ impl Control {
             return;
         }
         peer.kind = kind;
+        let path = peer.path;
         self.peers.changed.insert(idx);
         self.settle_link(now, idx);
+        if let Some(path) = path {
+            self.prove_keys(now, idx, path);
+        }
         if kind == PeerKind::Guest {
             self.tell_why(now, idx);
         }
@@ -583,7 +587,7 @@ impl Control {
                 self.firewall = firewall;
                 self.plan_changed = true;
             }
-            Command::Addresses { of, addresses } => self.add_addresses(now, of, &addresses),
+            Command::Addresses { of, addresses } => self.learn_addresses(now, of, &addresses),
             Command::Leave => self.leave(now)?,
             Command::Shutdown => {
                 self.routing.shutdown(now);

@@ -66,14 +66,14 @@ pub enum Body {
     Pull(Vec<u64>),
     /// Certificates, revocations, heads and records.
     Items(Vec<Item>),
-    /// Is this path alive, and who am I on it? Sent on the path that is asked about.
+    /// Are you there? What `ln6d ping` sends, by the session's path.
     Probe {
         /// Random; what makes an answer credible.
         token: u64,
         /// The sender's clock, µs.
         sent: u64,
     },
-    /// The answer, on the same path.
+    /// The answer.
     ProbeReply {
         /// As in the probe.
         token: u64,
@@ -108,6 +108,18 @@ pub enum Body {
         router: RouterId,
         /// The largest sealed datagram that does, octets.
         mtu: u16,
+    },
+    /// Does this very path carry what I send? Padded with zeros to any length.
+    PathProbe {
+        /// Random; what makes an echo credible.
+        token: u64,
+    },
+    /// It does. On the same path, and as long.
+    PathEcho {
+        /// As in the probe.
+        token: u64,
+        /// Whether the probe came by UDP, not in a relay frame.
+        direct: bool,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use crate::control::config::StockPeer;
 use crate::control::message::Message;
+use crate::control::probe::Proving;
 use crate::forwarder::keys::{SendKey, index_for};
 use crate::forwarder::mail::PeerKind;
 use crate::forwarder::stats::PeerCounters;
@@ -109,6 +110,7 @@ pub(crate) struct Peer {
     pub(crate) origin: Option<Origin>,
 
     pub(crate) path: Option<Path>,
+    pub(crate) proving: Proving,
     /// Configured, cached and observed addresses, best first.
     pub(crate) known: Vec<SocketAddr>,
     pub(crate) heard: Option<Instant>,
@@ -156,6 +158,7 @@ impl Peer {
             met: None,
             origin: None,
             path: None,
+            proving: Proving::default(),
             known: Vec::new(),
             heard: None,
             heard_then: 0,

@@ -3,12 +3,12 @@
 //! Control makes keys and moves the receiving half into the worker that the receiver index names; it never seals or opens
 //! data itself. Mail order matters: the receiving key goes out before the sending side that makes the other end use it.
 
+use crate::control::Control;
 use crate::control::message::Body;
 use crate::control::output::{Notice, Output, To};
 use crate::control::peer::{Keys, Origin, Peer, Pending};
 use crate::control::secrets::draw;
 use crate::control::timers::Reason;
-use crate::control::{Control, PERSIST_SOON};
 use crate::forwarder::frame;
 use crate::forwarder::keys::{ReceiveKey, SendKey, worker_of};
 use crate::forwarder::mail::{Packet, PeerKind, PeerTx, Update, Watch};
@@ -28,6 +28,8 @@ use std::sync::Arc;
 
 /// Initiations from one peer nearer together than this are ignored (wireguard-go's constant).
 const INITIATION_GAP: Duration = Duration::from_millis(20);
+/// A peer that shows that it waits for a handshake gets another one so soon.
+const INITIATE_ANEW: Duration = Duration::from_secs(1);
 /// How much later than the initiator the responder renews a session, should the initiator fail to. The two ends wait
 /// unequally, so that their handshakes do not cross if each believes the other to be the initiator.
 const RESPONDER_LATER: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(20)];
@@ -54,6 +56,15 @@ impl Control {
     /// try: the first to arrive is answered, the others are refused as replays, so the fastest path wins.
     pub(crate) fn initiate(&mut self, now: Instant, idx: PeerIdx) {
         self.initiate_by(now, idx, false);
+    }
+
+    /// The same, but not content with a message that had time enough to be answered: ways have changed since, and the answer
+    /// to it may have had none.
+    pub(crate) fn initiate_anew(&mut self, now: Instant, idx: PeerIdx) {
+        let Some(peer) = self.peers.get_mut(idx) else { return };
+        let old = peer.pending.take_if(|pending| now.since(pending.sent) >= INITIATE_ANEW);
+        self.retired_indices.extend(old.map(|pending| pending.index));
+        self.initiate(now, idx);
     }
 
     /// Looks for a direct path while the session goes through somebody else. The other end is asked to try at the same
@@ -341,26 +352,21 @@ impl Control {
 
     fn install_current(&mut self, now: Instant, idx: PeerIdx, keys: Keys) {
         let Some(peer) = self.peers.get_mut(idx) else { return };
-        let new = peer.current.is_none();
-        let path = keys.path;
+        let (new, made_by) = (peer.current.is_none(), keys.path);
+        let path = self.path_for(now, idx, made_by);
+        let Some(peer) = self.peers.get_mut(idx) else { return };
         // Whoever began: there is a session, and nothing to be asked for any more.
         if let Some(moot) = peer.pending.take() {
             self.retired_indices.push(moot.index);
         }
         self.timers.clear(idx, Reason::Retry);
-        peer.path = Some(path);
+        let changed = peer.path.replace(path) != Some(path);
         peer.heard = Some(now);
+        if changed || new {
+            self.unprove(idx);
+        }
         if let Path::Udp(address) = path {
-            peer.failures = 0;
-            let moved = peer.known.first() != Some(&address) || new;
-            peer.remember(address);
-            if moved
-                && peer.stock.is_none()
-                && peer.meta.any()
-                && (peer.kind == PeerKind::Node || peer.meta.ours)
-            {
-                self.persist_soon(now, PERSIST_SOON);
-            }
+            self.remember_address(now, idx, address, new);
         }
         let Some(peer) = self.peers.get_mut(idx) else { return };
         if let Some(old) = peer.previous.take() {
@@ -379,6 +385,7 @@ impl Control {
         // The sending side must be with the workers before anything is said.
         self.publish_peers();
         self.session_up(now, idx);
+        self.prove_keys(now, idx, made_by);
     }
 
     /// Mails the workers what changed of the peers' sending sides.
@@ -415,6 +422,7 @@ impl Control {
         if seen.sent {
             self.timers.clear(idx, Reason::Keepalive);
             self.expect_answer(now, idx);
+            self.prove_in_use(now, idx);
         }
         if seen.data_received && !seen.sent {
             self.owe_answer(now, idx);
@@ -452,6 +460,7 @@ impl Control {
     pub(crate) fn dead(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get_mut(idx) else { return };
         if peer.counters.read().rx_packets == peer.heard_then {
+            peer.proving.silent = true;
             self.initiate(now, idx);
         } else {
             peer.heard = Some(now);
@@ -479,6 +488,14 @@ impl Control {
     /// Edges may be reported again. What came while none was armed counts, too.
     pub(crate) fn watch_again(&mut self, now: Instant, idx: PeerIdx) {
         self.arm(idx, Watch { sent: true, received: true, data_received: true });
+        if let Some(peer) = self.peers.get_mut(idx)
+            && self.timers.running(idx, Reason::Dead)
+            && peer.counters.read().rx_packets != peer.heard_then
+        {
+            // The answer came; what is sent from now on waits for its own.
+            peer.heard = Some(now);
+            self.timers.clear(idx, Reason::Dead);
+        }
         if self.peers.get(idx).is_some_and(|peer| peer.counters.read().rx_bytes != peer.octets_then) {
             self.owe_answer(now, idx);
         }
@@ -565,12 +582,12 @@ impl Control {
                 self.peers.changed.insert(idx);
             }
             (true, Path::Through(_)) => {}
-            // A handshake over the new path is the proof that it leads to the peer.
+            // An echo by the new path is the proof that it leads to the peer.
             (false, Path::Udp(address)) => {
                 if peer.path != Some(from) {
                     // Anybody on the way can write another source on a datagram: what worked keeps its place.
                     peer.hint(address);
-                    self.initiate(now, idx);
+                    self.look_at(now, idx, from);
                 }
             }
             (false, Path::Through(_)) => {}

@@ -82,7 +82,7 @@ impl Control {
     }
 
     /// A frame that came in the session with `idx`: the author is the session's key, whatever it says.
-    pub(crate) fn handle_frame(&mut self, now: Instant, idx: PeerIdx, packet: &[u8]) {
+    pub(crate) fn handle_frame(&mut self, now: Instant, idx: PeerIdx, from: Path, packet: &[u8]) {
         let Some(peer) = self.peers.get_mut(idx) else { return };
         if peer.stock.is_some() {
             return;
@@ -109,8 +109,13 @@ impl Control {
                 return;
             }
         }
-        if let Some(body) = body {
-            self.handle_message(now, idx, body);
+        match body {
+            Some(Body::PathProbe { token }) => {
+                let len = frame::message_body(packet).map_or(0, <[u8]>::len);
+                self.echo_path(idx, from, token, len);
+            }
+            Some(body) => self.handle_message(now, idx, body),
+            None => {}
         }
     }
 
@@ -134,10 +139,11 @@ impl Control {
             }
             Body::LeaveReply { .. } => self.handle_left(now, idx),
             Body::Probe { token, sent } => {
-                let seen_at = self.seen_of(idx);
+                let seen_at = self.seen_of(now, idx);
                 self.say(idx, Body::ProbeReply { token, sent, seen_at });
             }
             Body::ProbeReply { token, sent, .. } => self.handle_probe_reply(now, idx, token, sent),
+            Body::PathEcho { token, direct } => self.handle_path_echo(now, idx, token, direct),
             Body::CallMe(addresses) if kind == PeerKind::Node => self.handle_call_me(now, idx, &addresses),
             // Gossip beyond a guest's own chain is for members.
             other if kind == PeerKind::Node => self.handle_gossip(now, idx, &other),
@@ -158,7 +164,7 @@ impl Control {
 
     /// Introduces this node; `ask` wants an introduction back.
     pub(crate) fn say_hello(&mut self, now: Instant, idx: PeerIdx, ask: bool) {
-        let seen_at = self.seen_of(idx);
+        let seen_at = self.seen_of(now, idx);
         let Some(peer) = self.peers.get_mut(idx) else { return };
         if peer.stock.is_some() {
             return;
@@ -187,9 +193,10 @@ impl Control {
         self.say_reliably(now, idx, Body::Hello(hello));
     }
 
-    fn seen_of(&self, idx: PeerIdx) -> Option<SocketAddr> {
+    /// Where a peer is seen, if that is more than what the header of a datagram said.
+    fn seen_of(&self, now: Instant, idx: PeerIdx) -> Option<SocketAddr> {
         match self.peers.get(idx)?.path? {
-            Path::Udp(address) => Some(address),
+            path @ Path::Udp(address) => self.is_proved(now, idx, path).then_some(address),
             Path::Through(_) => None,
         }
     }
@@ -257,6 +264,7 @@ impl Control {
             self.seen.remove(&peer.key);
             peer.outbox.clear();
         }
+        self.unprove(idx);
         self.timers.clear(idx, Reason::Resend);
         self.timers.clear(idx, Reason::Upgrade);
         self.settle_link(now, idx);

@@ -25,6 +25,8 @@ pub enum Reason {
     Connect,
     /// A peer message awaits its acknowledgement.
     Resend,
+    /// Probes of paths are to be looked at, or repeated.
+    Prove,
     /// A relayed session is to be tried directly.
     Upgrade,
 }

@@ -83,6 +83,8 @@ reasons! {
     RelayRefused = "relay_refused",
     /// A relay frame beyond the bandwidth given to transit.
     RelayCapped = "relay_capped",
+    /// For another worker, beyond what control passes on in this time.
+    ElsewhereLimited = "elsewhere_limited",
     /// IP or relaying to or from a node whose certificate is not in force.
     GuestTraffic = "guest_traffic",
     /// A link-local address together with one that is not of the link.

@@ -74,7 +74,7 @@ pub(crate) enum Frame {
     /// A peer message of `len` octets with its header.
     Message { len: usize },
     /// A relay frame of `len` octets with its header.
-    Relay { len: usize, hop_limit: u8, to: RouterId },
+    Relay { len: usize, hop_limit: u8, to: RouterId, from: RouterId },
 }
 
 impl Frame {
@@ -90,7 +90,9 @@ impl Frame {
             KIND_MESSAGE => Ok(Frame::Message { len }),
             KIND_RELAY if len >= RELAY_HEADER => {
                 let to = text[8..].first_chunk::<8>().ok_or(malformed)?;
-                Ok(Frame::Relay { len, hop_limit: text[HOP_LIMIT_AT], to: RouterId(*to) })
+                let from = text[16..].first_chunk::<8>().ok_or(malformed)?;
+                let (to, from) = (RouterId(*to), RouterId(*from));
+                Ok(Frame::Relay { len, hop_limit: text[HOP_LIMIT_AT], to, from })
             }
             _ => Err(malformed),
         }
@@ -111,7 +113,7 @@ mod tests {
         let relay = relay_frame(RouterId([1; 8]), RouterId([2; 8]), b"sealed").expect("short");
         assert_eq!(
             Frame::read(&relay),
-            Ok(Frame::Relay { len: 30, hop_limit: HOP_LIMIT, to: RouterId([1; 8]) })
+            Ok(Frame::Relay { len: 30, hop_limit: HOP_LIMIT, to: RouterId([1; 8]), from: RouterId([2; 8]) })
         );
         assert_eq!(&relay[RELAY_HEADER..], b"sealed");
     }

@@ -10,7 +10,6 @@
 //! 7. counters for all segments at once;
 //! 8. each segment is laid out at its place in the transmit area, finished, sealed in place, and joins a train.
 
-use crate::PeerIdx;
 use crate::forwarder::arena::ArenaLayout;
 use crate::forwarder::batch::{Batch, Ecn, Gso, GsoKind, Span, TunRead};
 use crate::forwarder::coalesce;
@@ -24,6 +23,7 @@ use crate::forwarder::stats::Figure;
 use crate::forwarder::transmit::TRAIN;
 use crate::forwarder::way::{NoWay, Way};
 use crate::forwarder::{Forwarder, raise};
+use crate::{Path, PeerIdx};
 use ln6_types::Instant;
 
 /// The transmit area by itself, so that what is read and what is written can be borrowed at once.
@@ -202,7 +202,7 @@ impl Forwarder {
         area: &mut Area<'_>,
         out: &mut Batch,
     ) {
-        match self.seal_one(now, peer, text, area, out) {
+        match self.seal_one(now, peer, None, text, area, out) {
             Ok(()) if text.is_empty() => {}
             Ok(()) => {
                 let sent = Watch { sent: true, ..Watch::default() };
@@ -212,15 +212,22 @@ impl Forwarder {
         }
     }
 
-    fn seal_one(
+    /// By `path`, or else by the one in use.
+    pub(crate) fn seal_one(
         &mut self,
         now: Instant,
         peer: PeerIdx,
+        path: Option<Path>,
         text: &[u8],
         area: &mut Area<'_>,
         out: &mut Batch,
     ) -> Result<(), DropReason> {
-        let way = Way::find(&self.peers, peer, self.fib.own_router(), now).map_err(|no| match no {
+        let own = self.fib.own_router();
+        let way = match path {
+            Some(path) => Way::by(&self.peers, peer, path, own, now),
+            None => Way::find(&self.peers, peer, own, now),
+        };
+        let way = way.map_err(|no| match no {
             NoWay::Session(_) => DropReason::NoSession,
             NoWay::Path => DropReason::NoPath,
         })?;

@@ -67,6 +67,8 @@ pub enum Update {
     Watch(PeerIdx, Watch),
     /// Seals an inner packet (IP, frame, or empty for a keepalive) and sends it.
     Send(PeerIdx, Packet),
+    /// The same by this path, whatever path is in use, and without an edge: traffic that asks for paths is no traffic.
+    Probe(PeerIdx, Path, Packet),
     /// A datagram that came otherwise than by this worker's socket: process it as if read from there.
     Datagram(Path, Packet),
     /// What is checked before anything reaches control.
@@ -87,6 +89,8 @@ pub enum Event {
     Inner {
         /// Whose session it came in.
         peer: PeerIdx,
+        /// By which path.
+        from: Path,
         /// Without padding.
         packet: Packet,
     },
@@ -109,6 +113,13 @@ pub enum Event {
     Stranger {
         /// Where it came from.
         from: Path,
+    },
+    /// The same in a relay frame (rate limited together with those).
+    StrangerRelayed {
+        /// The neighbour in whose session the frame came.
+        via: PeerIdx,
+        /// Who sent it, as the frame says: not authenticated.
+        router: RouterId,
     },
     /// A relay frame for a router to which there is no next hop (rate limited); `source` is unauthenticated.
     NoRelay {
@@ -152,7 +163,7 @@ impl Update {
             Update::Forget(index) => Update::Forget(*index),
             Update::Watch(peer, watch) => Update::Watch(*peer, *watch),
             Update::Gate(gate) => Update::Gate(gate.clone()),
-            Update::Receive(_) | Update::Send(..) | Update::Datagram(..) => return None,
+            Update::Receive(_) | Update::Send(..) | Update::Probe(..) | Update::Datagram(..) => return None,
         })
     }
 }

@@ -21,7 +21,7 @@ use crate::forwarder::stats::Figure;
 use crate::forwarder::{EVENTS, Forwarder, HANDSHAKES, raise};
 use crate::{Path, PeerIdx};
 use ln6_crypto::message::{Kind, TAG, TRANSPORT_HEADER, read_transport_header};
-use ln6_types::Instant;
+use ln6_types::{Instant, RouterId};
 
 /// One datagram and how it came.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct Arrival {
     pub(crate) at: Span,
     /// It was in a relay frame.
     pub(crate) relayed: bool,
+    /// By whom, as that frame says: a hint.
+    pub(crate) author: Option<RouterId>,
     /// It came by mail, so it is not mailed on.
     pub(crate) mailed: bool,
 }
@@ -55,7 +57,14 @@ impl Forwarder {
         let mut datagrams = 0;
         while at < end {
             let span = Span::new(at, stride.min(end - at));
-            let arrival = Arrival { from: read.from, ecn: read.ecn, at: span, relayed: false, mailed: false };
+            let arrival = Arrival {
+                from: read.from,
+                ecn: read.ecn,
+                at: span,
+                relayed: false,
+                author: None,
+                mailed: false,
+            };
             self.arrive(now, arrival, arena, out);
             datagrams += 1;
             at += span.len;
@@ -136,7 +145,7 @@ impl Forwarder {
         match arena[text.range()].first().map(|first| first >> 4) {
             None => Ok(()),
             Some(0) => self.frame(now, peer, arrival, opened.len, arena, out),
-            Some(6) => self.packet(now, peer, arrival.ecn, text, arena, out),
+            Some(6) => self.packet(now, peer, arrival, text, arena, out),
             Some(_) => Err(DropReason::NotIpv6),
         }
     }
@@ -152,6 +161,15 @@ impl Forwarder {
     ) -> Judgement {
         let worker = worker_of(index);
         if worker != self.config.worker && worker < self.config.workers && !arrival.mailed {
+            let limit = match arrival.from {
+                Path::Udp(_) => Some(&mut self.elsewhere_tokens),
+                Path::Through(neighbour) => {
+                    self.peers.get_mut(neighbour).map(|neighbour| &mut neighbour.elsewhere)
+                }
+            };
+            if !limit.is_some_and(|limit| limit.take(now, 1)) {
+                return Err(DropReason::ElsewhereLimited);
+            }
             if out.events.len() >= EVENTS / 2 {
                 return Err(DropReason::EventQueueFull);
             }
@@ -159,7 +177,11 @@ impl Forwarder {
             return Ok(());
         }
         if self.stranger_tokens.take(now, 1) {
-            raise(&mut out.events, Event::Stranger { from: arrival.from });
+            let event = match (arrival.from, arrival.author) {
+                (Path::Through(via), Some(router)) => Event::StrangerRelayed { via, router },
+                (from, _) => Event::Stranger { from },
+            };
+            raise(&mut out.events, event);
         }
         Err(DropReason::BadIndex)
     }
@@ -202,17 +224,22 @@ impl Forwarder {
         }
         let text = arrival.text(len);
         match Frame::read(&arena[text.range()])? {
-            Frame::Message { len } => self.hand_to_control(now, peer, &arena[arrival.text(len).range()], out),
+            Frame::Message { len } => {
+                self.hand_to_control(now, peer, arrival.from, &arena[arrival.text(len).range()], out)
+            }
             Frame::Relay { .. } if kind != PeerKind::Node => Err(DropReason::GuestTraffic),
             Frame::Relay { .. } if arrival.relayed => Err(DropReason::RelayRefused),
-            Frame::Relay { len: frame, to, .. } if to == self.fib.own_router() => {
+            Frame::Relay { len: frame, to, from: author, .. } if to == self.fib.own_router() => {
                 let header = RELAY_HEADER as u32;
                 let at = Span::new(text.at + header, frame as u32 - header);
-                let inner = Arrival { from: Path::Through(peer), at, relayed: true, ..arrival };
+                // What was mailed is the frame; what is in it may be another worker's again, once.
+                let from = Path::Through(peer);
+                let author = Some(author);
+                let inner = Arrival { from, at, relayed: true, author, mailed: false, ..arrival };
                 self.arrive(now, inner, arena, out);
                 Ok(())
             }
-            Frame::Relay { len: frame, hop_limit, to } => {
+            Frame::Relay { len: frame, hop_limit, to, .. } => {
                 let datagram = Span::new(arrival.at.at, (TRANSPORT_HEADER + len + TAG) as u32);
                 let transit =
                     Transit { from: peer, datagram, frame, text: len, hop_limit, to, ecn: arrival.ecn };
@@ -225,7 +252,7 @@ impl Forwarder {
         &mut self,
         now: Instant,
         peer: PeerIdx,
-        outer: Ecn,
+        arrival: Arrival,
         text: Span,
         arena: &mut [u8],
         out: &mut Batch,
@@ -238,7 +265,7 @@ impl Forwarder {
         let header = Header::read(&arena[text.range()])?;
         let packet = Span::new(text.at, header.len as u32);
         if belongs_to_link(&header)? {
-            return self.hand_to_control(now, peer, &arena[packet.range()], out);
+            return self.hand_to_control(now, peer, arrival.from, &arena[packet.range()], out);
         }
         if self.received.peer(&arena[packet.range()]) != Some(peer) {
             if !self.fib.may_send(peer, header.src) {
@@ -249,7 +276,7 @@ impl Forwarder {
             }
             self.received.remember(&arena[packet.range()], peer);
         }
-        if !decapsulate_ecn(outer, &mut arena[packet.range()]) {
+        if !decapsulate_ecn(arrival.ecn, &mut arena[packet.range()]) {
             return Err(DropReason::NotEcnCapable);
         }
         // 8 towards the TUN
@@ -257,14 +284,21 @@ impl Forwarder {
         Ok(())
     }
 
-    fn hand_to_control(&mut self, now: Instant, peer: PeerIdx, packet: &[u8], out: &mut Batch) -> Judgement {
+    fn hand_to_control(
+        &mut self,
+        now: Instant,
+        peer: PeerIdx,
+        from: Path,
+        packet: &[u8],
+        out: &mut Batch,
+    ) -> Judgement {
         if !self.peers.get_mut(peer).is_some_and(|state| state.may_talk(now)) {
             return Err(DropReason::MessagesLimited);
         }
         if out.events.len() >= EVENTS {
             return Err(DropReason::EventQueueFull);
         }
-        out.events.push(Event::Inner { peer, packet: packet.to_vec() });
+        out.events.push(Event::Inner { peer, from, packet: packet.to_vec() });
         Ok(())
     }
 

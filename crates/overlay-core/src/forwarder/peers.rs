@@ -16,6 +16,8 @@ const HANDSHAKES: u64 = 40;
 /// whoever made up a key, and needs few; a node's gossip and Babel come in bursts.
 const OF_GUEST: u64 = 40;
 const OF_NODE: u64 = 2000;
+/// Datagrams that one neighbour relays to another worker, by way of control: so many a second, and at once.
+const ELSEWHERE: (u64, u64) = (4000, 400);
 /// Changes of path that one peer may report.
 const MOVES: u64 = 4;
 
@@ -31,6 +33,7 @@ pub(crate) struct Peer {
     of_guest: TokenBucket,
     of_node: TokenBucket,
     moves: TokenBucket,
+    pub(crate) elsewhere: TokenBucket,
 }
 
 impl Default for Peer {
@@ -44,6 +47,7 @@ impl Default for Peer {
             of_guest: TokenBucket::new(OF_GUEST, OF_GUEST),
             of_node: TokenBucket::new(OF_NODE, OF_NODE),
             moves: TokenBucket::new(MOVES, MOVES),
+            elsewhere: TokenBucket::new(ELSEWHERE.0, ELSEWHERE.1),
         }
     }
 }

@@ -84,8 +84,21 @@ impl<'a> Way<'a> {
         now: Instant,
     ) -> Result<Way<'a>, NoWay> {
         let tx = peers.tx(peer).ok_or(NoWay::Session(peer))?;
+        live_key(tx, now).ok_or(NoWay::Session(peer))?;
+        Way::by(peers, peer, tx.path.ok_or(NoWay::Path)?, own, now)
+    }
+
+    /// The way to `peer` by a path of the caller's choice.
+    pub(crate) fn by(
+        peers: &'a Peers,
+        peer: PeerIdx,
+        path: Path,
+        own: RouterId,
+        now: Instant,
+    ) -> Result<Way<'a>, NoWay> {
+        let tx = peers.tx(peer).ok_or(NoWay::Session(peer))?;
         let key = live_key(tx, now).ok_or(NoWay::Session(peer))?;
-        match tx.path.ok_or(NoWay::Path)? {
+        match path {
             Path::Through(neighbour) => {
                 let over = peers.tx(neighbour).filter(|tx| tx.kind == PeerKind::Node).ok_or(NoWay::Path)?;
                 let to = over.path.filter(|path| path.is_direct()).ok_or(NoWay::Path)?;

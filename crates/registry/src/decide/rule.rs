@@ -18,6 +18,10 @@ const INVITATIONS: usize = 10_000;
 const RESERVATIONS: usize = 100_000;
 /// A reason, a note, a contact, in octets: what fits into one message with the words around it.
 pub(super) const LONGEST_TEXT: usize = 200;
+/// A holder's contact, in octets.
+pub(super) const LONGEST_CONTACT: usize = 512;
+/// A holder's note, in octets.
+const LONGEST_NOTE: usize = 4096;
 
 impl Draft<'_> {
     pub(super) fn set_pool(&mut self, pool: &Pool) -> Result<(), Refusal> {
@@ -66,6 +70,24 @@ impl Draft<'_> {
             self.revoke_serials(record, Cause::Suspended);
         }
         self.reissue(holder, roles, &self.live_prefixes(holder));
+        Ok(())
+    }
+
+    pub(super) fn set_contact(&mut self, holder: &str, text: &str) -> Result<(), Refusal> {
+        let holder = self.named(holder)?.id;
+        if !plain_text(text, LONGEST_CONTACT) {
+            return Err(Refusal::TextInvalid("the contact"));
+        }
+        self.push(What::ContactChanged { holder });
+        Ok(())
+    }
+
+    pub(super) fn set_note(&mut self, holder: &str, text: &str) -> Result<(), Refusal> {
+        let holder = self.named(holder)?.id;
+        if text.len() > LONGEST_NOTE || !text.split('\n').all(|line| plain_text(line, LONGEST_NOTE)) {
+            return Err(Refusal::TextInvalid("the note"));
+        }
+        self.push(What::NoteChanged { holder });
         Ok(())
     }
 

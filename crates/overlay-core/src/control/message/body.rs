@@ -169,6 +169,8 @@ impl Body {
             Body::LeaveReply { .. } => 14,
             Body::NoRoute { .. } => 15,
             Body::TooBig { .. } => 16,
+            Body::PathProbe { .. } => 17,
+            Body::PathEcho { .. } => 18,
         }
     }
 
@@ -203,6 +205,8 @@ impl Body {
             Body::LeaveReply { refused } => map.put_some(0, refused.as_deref()),
             Body::NoRoute { router } => map.put(0, router),
             Body::TooBig { router, mtu } => map.put(0, router).put(1, *mtu),
+            Body::PathProbe { token } => map.put(0, *token),
+            Body::PathEcho { token, direct } => map.put(0, *token).put_flag(1, *direct),
         };
         map.finish()
     }
@@ -228,6 +232,8 @@ impl Body {
             13 => Body::Leave(Leave::read(d)?),
             14 => read_leave_reply(d)?,
             15 | 16 => read_relay_error(kind, d)?,
+            17 => Body::PathProbe { token: need(read_numbers(d)?[0])? },
+            18 => read_path_echo(d)?,
             _ => return Ok(None),
         }))
     }
@@ -338,6 +344,19 @@ fn read_probe_reply(d: &mut Decoder<'_>) -> Result<Body, Error> {
         Ok(())
     })?;
     Ok(Body::ProbeReply { token: need(token)?, sent: need(sent)?, seen_at })
+}
+
+fn read_path_echo(d: &mut Decoder<'_>) -> Result<Body, Error> {
+    let (mut token, mut direct) = (None, false);
+    read_map(d, |key, d| {
+        match key {
+            0 => token = Some(d.u64()?),
+            1 => direct = d.bool()?,
+            _ => d.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(Body::PathEcho { token: need(token)?, direct })
 }
 
 fn read_call_me(d: &mut Decoder<'_>) -> Result<Vec<SocketAddr>, Error> {

@@ -66,6 +66,9 @@ fn every_message() -> Vec<Message> {
         Body::LeaveReply { refused: Some("unknown-key".into()) },
         Body::NoRoute { router },
         Body::TooBig { router, mtu: 1420 },
+        Body::PathProbe { token: u64::MAX },
+        Body::PathEcho { token: 1, direct: true },
+        Body::PathEcho { token: 1, direct: false },
     ];
     bodies
         .into_iter()
@@ -184,7 +187,7 @@ fn a_proof_binds_both_keys_and_the_network() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), which in 0usize..21, at: usize, to: u8) {
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), which in 0usize..24, at: usize, to: u8) {
         let _ = Message::decode(&bytes);
         let mut nearly = encoded(&every_message()[which]);
         let at = at % nearly.len();

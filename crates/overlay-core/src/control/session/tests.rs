@@ -1,6 +1,6 @@
 use super::*;
 use crate::control::membership::tests::{NODE, broker, network, node, record};
-use crate::control::{Config, NodeState, StoreId};
+use crate::control::{Config, NodeState, PERSIST_SOON, StoreId};
 use crate::host_plan::Inbound;
 use core::net::Ipv4Addr;
 use ln6_crypto::SigningKey;
@@ -152,6 +152,29 @@ fn whoever_forges_sources_does_not_drive_out_the_addresses_that_worked() {
     let peer = control.peers.get(idx).expect("known");
     assert_eq!((&peer.known[..7], peer.path), (&best[..], Some(path_then)));
     assert!(peer.known.len() <= 8);
+}
+
+#[test]
+fn an_answer_ends_the_wait_for_it_and_the_next_silence_counts_from_its_own_beginning() {
+    let mut control = control();
+    control.handle_stored(at(0), StoreId(1));
+    let idx = control.intern(at(0), PublicKey([9; 32]));
+    let peer = control.peers.get_mut(idx).expect("known");
+    (peer.path, peer.current) = (Some(path(1)), Some(keys(at(0), 1)));
+    let counters = peer.counters.clone();
+    let sent = Watch { sent: true, ..Watch::default() };
+    control.handle_seen(at(1), idx, sent);
+    // Heard when no edge was armed.
+    counters.received(1, 100);
+    for second in 2..17 {
+        control.handle_timeout(at(second));
+        control.handle_seen(at(second), idx, sent);
+        assert_eq!(control.counters.initiations_sent, 0, "second {second}");
+    }
+    for second in 17..19 {
+        control.handle_timeout(at(second));
+    }
+    assert_eq!(control.counters.initiations_sent, 1);
 }
 
 #[test]
