@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod fuzz;
 mod packages;
+mod size;
 mod suite;
 #[cfg(test)]
 mod tidy;
@@ -22,6 +23,7 @@ cargo xtask COMMAND
   check                         format, clippy, tidy, documentation, licences
   bench [ARGUMENT...]           the benchmarks, with arguments for criterion
   bench peers [OPTION...]       ln6d beside other tunnels, in namespaces (root)
+  size                          build what a router gets; fails if it is too large
   fuzz  [--seconds N | --runs N] [TARGET]
                                 fuzz one target or all, N seconds (60) or N inputs each
 
@@ -52,6 +54,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["check"] => check::run(),
         ["bench", arguments @ ..] => bench::run(arguments),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["size", options @ ..] => size::run(options),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");
             Ok(())

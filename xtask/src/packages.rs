@@ -23,8 +23,12 @@ pub(crate) const JUDGES: &[Need] = &[
     ("wireguard-go", "wireguard-go"),
     ("iperf3", "iperf3"),
     ("tcpdump", "tcpdump"),
+    ("curl", "curl"),
     ("strace", "strace"),
     ("rdisc6", "ndisc6"),
+    ("git", "git"),
+    ("ssh-keygen", "openssh-client"),
+    ("promtool", "prometheus"),
 ];
 
 /// Makes sure that every program is there.

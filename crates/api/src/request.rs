@@ -3,6 +3,8 @@
 #[cfg(feature = "registry")]
 mod action;
 mod actor;
+#[cfg(feature = "registry")]
+mod keylist;
 mod query;
 #[cfg(feature = "registry")]
 mod registry;
@@ -10,6 +12,8 @@ mod registry;
 #[cfg(feature = "registry")]
 pub use action::*;
 pub use actor::{ACTOR_HEADER, ActingFor};
+#[cfg(feature = "registry")]
+pub use keylist::*;
 #[cfg(feature = "registry")]
 pub use registry::*;
 
@@ -57,6 +61,9 @@ pub enum ApiRequest {
     /// What only a broker answers: it reads or changes.
     #[cfg(feature = "registry")]
     Registry(RegistryRequest),
+    /// [`crate::schema::KeyListReport`].
+    #[cfg(feature = "registry")]
+    KeyList(KeyListRequest),
 
     /// [`crate::schema::PingReply`], or `no_answer`.
     Ping(Ask),
@@ -88,9 +95,11 @@ pub struct Prefixes {
     pub state: Option<String>,
     /// Within this pool.
     pub pool: Option<Prefix>,
+    /// `prefix` (if absent), `holder`, `since`, `size` or `state`; with a `-` in front backwards. Only on a broker.
+    pub sort: Option<String>,
     /// So many are left out.
     pub offset: u64,
-    /// So many at most: 1 to 500; all if absent.
+    /// So many at most: 1 to 500; all if absent (on a broker 500).
     pub limit: Option<u32>,
 }
 
@@ -104,6 +113,7 @@ pub struct Traffic {
 
 /// Whom a change is about, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Name {
     /// The client's name.
@@ -115,6 +125,7 @@ pub struct Name {
 
 /// Whom to ping.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// A name, an address, a prefix or a key.
@@ -123,6 +134,7 @@ pub struct Ask {
 
 /// Registers a stock WireGuard client behind this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Leaf {
     /// A name for it.
@@ -151,6 +163,7 @@ pub struct Parts {
 /// Words that only a broker has an answer to: builds without one say so instead of not knowing them.
 const BROKERS: &[&str] = &[
     "requests",
+    "denials",
     "invitations",
     "pools",
     "policy",
@@ -162,6 +175,7 @@ const BROKERS: &[&str] = &[
     "reservations",
     "confirmations",
     "backups",
+    "openapi.json",
     "invite",
     "withdraw",
     "approve",
@@ -187,6 +201,9 @@ const BROKERS: &[&str] = &[
     "export",
     "traffic",
     "graph",
+    "keylist",
+    "keylist-pull",
+    "keylist-confirm",
 ];
 
 impl ApiRequest {
@@ -215,6 +232,7 @@ impl ApiRequest {
                 .with("text", which.text.as_ref())
                 .with("state", which.state.as_ref())
                 .with("pool", which.pool)
+                .with("sort", which.sort.as_ref())
                 .with("offset", Some(which.offset).filter(|offset| *offset > 0))
                 .with("limit", which.limit)),
             ApiRequest::Certs => plain("certs"),
@@ -229,6 +247,8 @@ impl ApiRequest {
             ApiRequest::Graph => plain("graph"),
             #[cfg(feature = "registry")]
             ApiRequest::Registry(request) => request.to_http(),
+            #[cfg(feature = "registry")]
+            ApiRequest::KeyList(request) => request.to_http(),
             ApiRequest::Ping(body) => post("ping", body),
             ApiRequest::Leave => post("leave", &Empty {}),
             ApiRequest::Wireguard(body) => post("wireguard", body),
@@ -246,6 +266,10 @@ impl ApiRequest {
         #[cfg(feature = "registry")]
         if let Some(read) = RegistryRequest::from_http(method, word, query, body) {
             return read.map(ApiRequest::Registry);
+        }
+        #[cfg(feature = "registry")]
+        if let Some(read) = KeyListRequest::from_http(method, word, query, body) {
+            return read.map(ApiRequest::KeyList);
         }
         if BROKERS.contains(&word) {
             return Err(CliError::new(Trouble::NotABroker, format!("this build has no answer to {word}")));
@@ -280,6 +304,7 @@ fn asked(word: &str, mut query: Query) -> Result<ApiRequest, ApiError> {
             text: query.take("text")?,
             state: query.take("state")?,
             pool: query.take("pool")?,
+            sort: query.take("sort")?,
             offset: query.take("offset")?.unwrap_or_default(),
             limit: limit(&mut query)?,
         }),
@@ -315,6 +340,7 @@ fn limit(query: &mut Query) -> Result<Option<u32>, ApiError> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 

@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::issue::{Issuer, Statements};
 use crate::journal::{CardChange, Journal, Line, Owner};
 use crate::list::{List, Listed, list};
-use ln6_registry::{Actor, Command, Event, Join, Order, Refusal, Registry, Standing, proposed_slot};
+use ln6_registry::{Actor, Command, Effects, Event, Join, Order, Refusal, Registry, Standing, proposed_slot};
 use ln6_types::{Prefix, PublicKey, UnixTime};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -30,10 +30,13 @@ enum Work {
     Join { at: UnixTime, join: Box<Join>, reply: Reply<JoinAnswer> },
     Renew { at: UnixTime, key: PublicKey, reply: Reply<JoinAnswer> },
     Command { at: UnixTime, who: Actor, order: Box<Order>, reply: Reply<CommandAnswer> },
+    Preview { at: UnixTime, who: Actor, order: Box<Order>, reply: Reply<Result<Effects, Refused>> },
     List { at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>> },
     Statements { at: UnixTime, reply: Reply<Result<Statements, Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
+    SetContact { key: PublicKey, text: String, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
+    Export { to: PathBuf, cards: bool, reply: Reply<Result<(), Refused>> },
 }
 
 /// The way to the desk; cheap to clone. No method blocks: a full desk answers `busy` at once, on the caller's thread.
@@ -59,6 +62,17 @@ impl DeskHandle {
         self.send(Work::Command { at, who, order: Box::new(order.into()), reply });
     }
 
+    /// What an order would do, or why it would be refused; nothing is changed.
+    pub fn preview(
+        &self,
+        at: UnixTime,
+        who: Actor,
+        order: impl Into<Order>,
+        reply: Reply<Result<Effects, Refused>>,
+    ) {
+        self.send(Work::Preview { at, who, order: Box::new(order.into()), reply });
+    }
+
     /// Reads a list.
     pub fn list(&self, at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>>) {
         self.send(Work::List { at, what, reply });
@@ -74,9 +88,19 @@ impl DeskHandle {
         self.send(Work::EraseContact { key, reply });
     }
 
+    /// Notes how to reach a key's people.
+    pub fn set_contact(&self, key: PublicKey, text: String, reply: Reply<Result<(), Refused>>) {
+        self.send(Work::SetContact { key, text, reply });
+    }
+
     /// Writes a whole copy to a new file.
     pub fn backup(&self, to: PathBuf, reply: Reply<Result<(), Refused>>) {
         self.send(Work::Backup { to, reply });
+    }
+
+    /// Writes everything as text to a new file, with contacts and notes only if asked; `Store::import` reads it.
+    pub fn export(&self, to: PathBuf, cards: bool, reply: Reply<Result<(), Refused>>) {
+        self.send(Work::Export { to, cards, reply });
     }
 
     fn send(&self, work: Work) {
@@ -99,9 +123,13 @@ fn refuse(work: Work, why: &Refused) {
             reply(JoinAnswer::Refused(Refused::unavailable()))
         }
         Work::Command { reply, .. } => reply(Err(why)),
+        Work::Preview { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
-        Work::EraseContact { reply, .. } | Work::Backup { reply, .. } => reply(Err(why)),
+        Work::EraseContact { reply, .. }
+        | Work::SetContact { reply, .. }
+        | Work::Backup { reply, .. }
+        | Work::Export { reply, .. } => reply(Err(why)),
     }
 }
 
@@ -212,6 +240,11 @@ impl<J: Journal + 'static> Desk<J> {
                 group.cards.push(CardChange { owner, contact, note: None });
                 Outcome::Read
             }
+            Work::SetContact { key, text, .. } => {
+                let (owner, contact) = (Owner::Key(*key), Some(text.clone()));
+                group.cards.push(CardChange { owner, contact, note: None });
+                Outcome::Read
+            }
             _ => Outcome::Read,
         }
     }
@@ -229,6 +262,10 @@ impl<J: Journal + 'static> Desk<J> {
                     let owner = Owner::Key(join.key);
                     group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
                 }
+            }
+            Command::AdmitListed { key, contact: Some(text), .. } => {
+                let owner = Owner::Key(*key);
+                group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
             }
             Command::SetContact { holder, text } => {
                 let Some(holder) = named(holder) else { return };
@@ -301,6 +338,12 @@ impl<J: Journal + 'static> Desk<J> {
             (Work::Command { reply, .. }, Outcome::Read) => {
                 reply(Ok(Done { events: vec![], invitation: None }))
             }
+            (Work::Preview { at, who, order, reply }, _) => {
+                let registry = self.registry.as_ref().ok_or_else(unread);
+                reply(registry.and_then(|registry| {
+                    registry.preview(at, &who, &order).map_err(|refusal| Refused::from(&refusal))
+                }));
+            }
             (Work::List { at, what, reply }, _) => {
                 let registry = self.registry.as_ref().ok_or_else(unread);
                 reply(registry.and_then(|registry| list(registry, &mut self.journal, at, &what)));
@@ -310,6 +353,11 @@ impl<J: Journal + 'static> Desk<J> {
                 reply(all.ok_or_else(unread).and_then(|all| all.map_err(|error| (&error).into())));
             }
             (Work::EraseContact { reply, .. }, _) => reply(Ok(())),
+            // It was written with the group.
+            (Work::SetContact { reply, .. }, _) => reply(Ok(())),
+            (Work::Export { to, cards, reply }, _) => {
+                reply(self.journal.export(&to, cards).map_err(|error| (&error).into()))
+            }
             (Work::Backup { to, reply }, _) => {
                 reply(self.journal.backup(&to).map_err(|error| (&error).into()))
             }

@@ -8,6 +8,8 @@ mod desk;
 mod error;
 mod issue;
 mod journal;
+pub mod keylist;
+pub mod librenet6;
 mod list;
 mod store;
 

@@ -4,8 +4,8 @@ use crate::answer::Refused;
 use crate::error::StoreError;
 use crate::journal::{AuditFilter, Card, Journal, Owner};
 use ln6_registry::{
-    Actor, DenialView, HistoryView, HolderId, HolderQuery, HolderView, InvitationView, PAGE, Page, PoolView,
-    PrefixQuery, PrefixView, Refusal, Registry, RequestView, ReservationView, What,
+    Actor, DenialView, HistoryView, HolderId, HolderQuery, HolderView, InvitationView, PAGE, Page, Policy,
+    PoolView, PrefixQuery, PrefixView, Refusal, Registry, RequestView, ReservationView, Space, What,
 };
 use ln6_types::{Prefix, UnixTime};
 use serde::Serialize;
@@ -32,6 +32,13 @@ pub enum List {
     PrefixPage(PrefixQuery),
     /// Pools and what is left of them.
     Pools,
+    /// The two hexadecimal digits below a block (see [`Registry::space`]).
+    Space {
+        /// Which.
+        block: Prefix,
+    },
+    /// Spans and caps.
+    Policy,
     /// Prefixes that are kept.
     Reservations,
     /// The queue, oldest first.
@@ -134,7 +141,7 @@ pub struct HolderCard {
 }
 
 /// A list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[allow(missing_docs)] // the names are those of `List`
 pub enum Listed {
@@ -144,6 +151,8 @@ pub enum Listed {
     Prefixes(Vec<PrefixView>),
     PrefixPage(Page<PrefixView>),
     Pools(Vec<PoolView>),
+    Space(Space),
+    Policy(Policy),
     Reservations(Vec<ReservationView>),
     Requests(Vec<Asked>),
     Denials(Vec<DenialView>),
@@ -177,6 +186,8 @@ pub(crate) fn list(
         List::Prefixes => Listed::Prefixes(registry.prefix_views()),
         List::PrefixPage(query) => Listed::PrefixPage(registry.prefix_page(query)),
         List::Pools => Listed::Pools(registry.pool_views()),
+        List::Space { block } => Listed::Space(registry.space(*block)),
+        List::Policy => Listed::Policy(registry.policy().clone()),
         List::Reservations => Listed::Reservations(registry.reservation_views()),
         List::Requests => Listed::Requests(asked(registry, journal).map_err(read)?),
         List::Denials => Listed::Denials(registry.denial_views(now)),

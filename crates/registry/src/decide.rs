@@ -4,11 +4,13 @@ mod admission;
 mod choice;
 mod expiry;
 mod leaf;
+mod listed;
+mod renumber;
 mod revocation;
 mod rule;
 mod tenancy;
 
-use crate::command::{Actor, Command};
+use crate::command::{Actor, Command, Target};
 use crate::event::{Cause, Event, Issue, Revocation, Revoked, V1, What};
 use crate::id::HolderId;
 use crate::order::{Order, Revision};
@@ -69,6 +71,29 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Whether a command decides who speaks for a holder that is an exit or a broker, or whether it stays one.
+    fn is_of_the_core(&self, command: &Command) -> bool {
+        let core = |holder: &Holder| holder.roles.exit || holder.roles.broker;
+        let named = |name: &str| self.holder_named(name).is_some_and(core);
+        let target = |target: &Target| match target {
+            Target::Holder(name) => named(name),
+            Target::Key(key) => {
+                self.keys.get(key).and_then(|record| self.holders.get(&record.holder)).is_some_and(core)
+            }
+        };
+        match command {
+            Command::Approve { holder: Some(name), .. }
+            | Command::AddKey { holder: name, .. }
+            | Command::Replace { holder: name, .. }
+            | Command::Suspend { holder: name, .. }
+            | Command::Resume { holder: name } => named(name),
+            Command::Revoke { target: who, .. } | Command::Restore { target: who } => target(who),
+            _ => false,
+        }
+    }
+}
+
 /// Whether `who` may give such a command at all.
 fn allowed(registry: &Registry, who: &Actor, command: &Command) -> Result<(), Refusal> {
     let own = |key: &PublicKey| *who == Actor::Node(*key);
@@ -77,9 +102,15 @@ fn allowed(registry: &Registry, who: &Actor, command: &Command) -> Result<(), Re
         (Actor::Operator, _) | (_, Command::Expire) => Ok(()),
         (
             Actor::Admin(_) | Actor::Token(_),
-            Command::SetPool(_) | Command::SetPolicy(_) | Command::SetRoles { .. },
+            Command::SetPool(_) | Command::SetPolicy(_) | Command::SetRoles { .. } | Command::Renumber { .. },
         ) => Err(Refusal::NeedsOperator),
+        // Whoever gives an exit's or a broker's place to another key makes an exit or a broker; whoever takes it away
+        // ends one.
+        (Actor::Admin(_) | Actor::Token(_), command) if registry.is_of_the_core(command) => {
+            Err(Refusal::NeedsOperator)
+        }
         (Actor::Admin(_) | Actor::Token(_), _) => Ok(()),
+        (Actor::KeyList(_), Command::AdmitListed { .. } | Command::Unlist { .. }) => Ok(()),
         (_, Command::Join(join)) if own(&join.key) => Ok(()),
         (_, Command::Renew { key } | Command::Leave { key }) if own(key) => Ok(()),
         (_, Command::RegisterLeaf { host, .. }) if own(host) => Ok(()),
@@ -139,6 +170,12 @@ impl<'a> Draft<'a> {
             Command::Restore { target } => self.restore(target),
             Command::Reconsider { request } => self.reconsider(*request),
             Command::Suspend { holder, reason } => self.suspend(holder, reason),
+            Command::AdmitListed { name, key, sign, size, contact } => {
+                self.admit_listed(name, *key, *sign, *size, contact.as_deref())
+            }
+            Command::Unlist { key } => self.unlist(key),
+            Command::SetRate { holder, rate } => self.set_rate(holder, *rate),
+            Command::Renumber { from, to } => self.renumber(*from, *to),
             Command::SetContact { holder, text } => self.set_contact(holder, text),
             Command::SetNote { holder, text } => self.set_note(holder, text),
             Command::Resume { holder } => self.resume(holder),

@@ -6,6 +6,7 @@
 mod apply;
 mod command;
 mod decide;
+mod effects;
 mod event;
 mod id;
 mod invitation;
@@ -17,9 +18,11 @@ mod pool;
 mod proposal;
 mod refusal;
 mod registry;
+mod space;
 mod view;
 
 pub use command::{Actor, Command, Join, NewInvitation, Replacement, Target};
+pub use effects::{Effects, Neighbour, Warning};
 pub use event::{Cause, Event, Issue, Revocation, Revoked, V1, What};
 pub use id::{DelegationId, HolderId, InvitationId, RequestId};
 pub use invitation::{Digest, Invitation, Purpose, Secret};
@@ -34,6 +37,7 @@ pub use registry::{
     Delegation, DelegationState, Denial, Holder, HolderState, KeyRecord, KeyState, Leaf, Registry, Request,
     Reservation, Roles, Tenure,
 };
+pub use space::{Cell, CellState, Space};
 pub use view::{
     DenialView, HistoryView, HolderView, InvitationView, KeyView, PoolView, PrefixView, RequestView,
     ReservationView, Standing,

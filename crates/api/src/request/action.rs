@@ -9,6 +9,7 @@ macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
         /// A change of the registry. Each is a POST to its word, with its fields as the body.
         #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
         #[serde(rename_all = "kebab-case")]
         pub enum Action { $($(#[$doc])* $name($name),)* }
 
@@ -79,6 +80,51 @@ actions! {
     Renumber = "renumber",
 }
 
+macro_rules! reasons {
+    ($($name:ident),*) => {
+        impl Action {
+            /// Why, if it was said.
+            pub fn reason(&self) -> Option<&str> {
+                match self {
+                    $(Action::$name(body) => body.reason.as_deref(),)*
+                    _ => None,
+                }
+            }
+
+            /// The same for another reason, if it is something that has one.
+            #[must_use]
+            pub fn with_reason(mut self, reason: String) -> Self {
+                match &mut self {
+                    $(Action::$name(body) => body.reason = Some(reason),)*
+                    _ => {}
+                }
+                self
+            }
+        }
+    };
+}
+
+reasons!(
+    Approve, Deny, Revoke, Suspend, Resume, Undo, Replace, Resize, Unreserve, Rename, Bandwidth, Pool,
+    PoolClose, Policy, Roles, Renumber
+);
+
+impl Pool {
+    /// The pool with this prefix, as it is.
+    pub const fn unchanged(prefix: Prefix) -> Self {
+        Pool {
+            prefix,
+            default: None,
+            largest: None,
+            smallest: None,
+            admission: None,
+            open: None,
+            reason: None,
+            expect: None,
+        }
+    }
+}
+
 impl Action {
     /// Whether it decides about exits, brokers, pools or policy: a page or a token cannot do that alone.
     pub const fn needs_machine(&self) -> bool {
@@ -95,6 +141,7 @@ impl Action {
 
 /// A new invitation.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Invite {
     /// The name its user gets.
@@ -113,6 +160,7 @@ pub struct Invite {
 
 /// Withdraws an invitation that was not used.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Withdraw {
     /// Its number.
@@ -121,6 +169,7 @@ pub struct Withdraw {
 
 /// Lets a waiting key in.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Approve {
     /// Which: its number, its name or its key.
@@ -147,6 +196,7 @@ pub struct Approve {
 
 /// Sends a waiting key away.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Deny {
     /// Which: its number, its name or its key.
@@ -161,6 +211,7 @@ pub struct Deny {
 
 /// Stops trusting a holder's keys, for ever unless `undo` comes in time.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
     /// The holder's name, or one key.
@@ -178,6 +229,7 @@ pub struct Revoke {
 
 /// Takes a holder's rights away until `resume`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Suspend {
     /// The holder's name.
@@ -192,6 +244,7 @@ pub struct Suspend {
 
 /// Ends a suspension.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Resume {
     /// The holder's name.
@@ -204,12 +257,17 @@ pub struct Resume {
     pub expect: Option<u64>,
 }
 
-/// Takes a revocation back while its grace lasts.
+/// Takes a revocation back while its grace lasts, or a denial.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
-    /// The holder's name.
+    /// The holder, or the revoked key; or, with `request`, nothing.
+    #[serde(default)]
     pub name: String,
+    /// Instead: the number of a request that was denied; it waits again.
+    #[serde(default)]
+    pub request: Option<String>,
     /// Kept in the journal.
     #[serde(default)]
     pub reason: Option<String>,
@@ -220,6 +278,7 @@ pub struct Undo {
 
 /// Gives a holder's prefix to another key.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Replace {
     /// The holder's name.
@@ -230,10 +289,17 @@ pub struct Replace {
     /// How long the link works; a week if absent.
     #[serde(default)]
     pub expires_seconds: Option<u64>,
+    /// Kept in the journal.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The holder's revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Another length for a prefix: in place, or by a second prefix beside the old one.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Resize {
     /// Which; needed if the holder has several.
@@ -257,6 +323,7 @@ pub struct Resize {
 
 /// Keeps a prefix from being given, except to one holder.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reserve {
     /// What; within a pool.
@@ -271,14 +338,22 @@ pub struct Reserve {
 
 /// Lifts a reservation.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Unreserve {
     /// Exactly as reserved.
     pub prefix: Prefix,
+    /// Kept in the journal.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The reservation's revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Notes something about a holder. Neither is ever in the journal; both can be erased.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Note {
     /// The holder's name.
@@ -289,10 +364,14 @@ pub struct Note {
     /// How to reach its people; empty erases it, absent leaves it.
     #[serde(default)]
     pub contact: Option<String>,
+    /// The holder's revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Another name for a holder.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
     /// As it is called now.
@@ -309,6 +388,7 @@ pub struct Rename {
 
 /// What each key of a holder may send and receive.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Bandwidth {
     /// The holder's name.
@@ -326,6 +406,7 @@ pub struct Bandwidth {
 
 /// Adds a pool, or changes the policy of the one with this prefix; what is absent stays as it is, or as usual.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// The whole.
@@ -348,10 +429,14 @@ pub struct Pool {
     /// Kept in the journal.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Gives nothing new from a pool; what was given stays.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PoolClose {
     /// Which.
@@ -359,10 +444,14 @@ pub struct PoolClose {
     /// Kept in the journal.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// Spans and caps; what is absent stays as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Of a certificate.
@@ -395,10 +484,14 @@ pub struct Policy {
     /// Kept in the journal.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The revision that was looked at; another one is refused with `state_changed`.
+    #[serde(default)]
+    pub expect: Option<u64>,
 }
 
 /// What a holder's keys may be besides nodes; what is absent stays as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Roles {
     /// The holder's name.
@@ -422,6 +515,7 @@ pub struct Roles {
 
 /// Moves everybody from one pool to another; old prefixes live on beside the new ones for a while.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Renumber {
     /// The pool to be emptied.

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum RegistryRequest {
     /// [`crate::schema::RequestList`].
     Requests,
+    /// [`crate::schema::DenialList`].
+    Denials,
     /// [`crate::schema::InvitationList`].
     Invitations,
     /// [`crate::schema::PoolList`].
@@ -34,6 +36,8 @@ pub enum RegistryRequest {
     Confirmations,
     /// [`crate::schema::BackupList`].
     Backups,
+    /// The description of all this, as OpenAPI 3.1.
+    OpenApi,
     /// A change; see there for the answers.
     Act(Box<Action>),
     /// [`crate::schema::EffectsReport`]: what a change would do.
@@ -55,7 +59,7 @@ pub struct Holders {
     pub state: Option<String>,
     /// With a prefix in this pool.
     pub pool: Option<Prefix>,
-    /// `name` (if absent), `prefix`, `since` or `state`; with a `-` in front backwards.
+    /// `name` (if absent), `since`, `state`, `prefix` or `expiry`; with a `-` in front backwards.
     pub sort: Option<String>,
     /// So many are left out.
     pub offset: u64,
@@ -99,10 +103,15 @@ pub struct Audit {
     pub holder: Option<String>,
     /// Of this kind.
     pub kind: Option<String>,
+    /// About this prefix, a part of it, or a whole around it.
+    pub prefix: Option<Prefix>,
+    /// By whom: `operator`, `admin:NAME`, `token:NAME`, `node:KEY`, `list:NAME`, `clock`, or the first word alone.
+    pub actor: Option<String>,
 }
 
 /// A change to be looked at before it is made.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Preview {
     /// `{"WORD": {…}}`, with the word and the body of the change.
@@ -111,6 +120,7 @@ pub struct Preview {
 
 /// Which kept change.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Confirm {
     /// Its code, as `ln6d confirm` lists it.
@@ -122,6 +132,7 @@ impl RegistryRequest {
         let get = |word: &str| super::get(Asked::of(word));
         match self {
             RegistryRequest::Requests => get("requests"),
+            RegistryRequest::Denials => get("denials"),
             RegistryRequest::Invitations => get("invitations"),
             RegistryRequest::Pools => get("pools"),
             RegistryRequest::Policy => get("policy"),
@@ -145,11 +156,14 @@ impl RegistryRequest {
                     .with("limit", which.limit)
                     .with("text", which.text.as_ref())
                     .with("holder", which.holder.as_ref())
-                    .with("kind", which.kind.as_ref()),
+                    .with("kind", which.kind.as_ref())
+                    .with("prefix", which.prefix)
+                    .with("actor", which.actor.as_ref()),
             ),
             RegistryRequest::Reservations => get("reservations"),
             RegistryRequest::Confirmations => get("confirmations"),
             RegistryRequest::Backups => get("backups"),
+            RegistryRequest::OpenApi => get("openapi.json"),
             RegistryRequest::Act(action) => {
                 Parts { method: "POST", path: format!("{BASE}{}", action.word()), body: action.body() }
             }
@@ -192,12 +206,14 @@ fn change(word: &str, body: &[u8]) -> Option<Result<RegistryRequest, ApiError>> 
 fn question(word: &str, query: Option<&str>) -> Option<Result<RegistryRequest, ApiError>> {
     let plain = match word {
         "requests" => RegistryRequest::Requests,
+        "denials" => RegistryRequest::Denials,
         "invitations" => RegistryRequest::Invitations,
         "pools" => RegistryRequest::Pools,
         "policy" => RegistryRequest::Policy,
         "reservations" => RegistryRequest::Reservations,
         "confirmations" => RegistryRequest::Confirmations,
         "backups" => RegistryRequest::Backups,
+        "openapi.json" => RegistryRequest::OpenApi,
         "holders" | "holder" | "space" | "history" | "audit" => {
             return Some(Query::read(query).and_then(|query| asked(word, query)));
         }
@@ -236,6 +252,8 @@ fn asked(word: &str, mut query: Query) -> Result<RegistryRequest, ApiError> {
             text: query.take("text")?,
             holder: query.take("holder")?,
             kind: query.take("kind")?,
+            prefix: query.take::<String>("prefix")?.as_deref().map(place).transpose()?,
+            actor: query.take("actor")?,
         }),
     };
     query.end().map(|()| read)

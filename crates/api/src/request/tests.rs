@@ -36,8 +36,14 @@ fn all() -> Vec<ApiRequest> {
         Action::Revoke(Revoke { name: name(), reason: why(), compromised: true, expect: Some(7) }),
         Action::Suspend(Suspend { name: name(), reason: why(), expect: Some(7) }),
         Action::Resume(Resume { name: name(), reason: why(), expect: Some(7) }),
-        Action::Undo(Undo { name: name(), reason: why(), expect: Some(7) }),
-        Action::Replace(Replace { name: "a".into(), keys, expires_seconds: None }),
+        Action::Undo(Undo { name: name(), request: Some("3".into()), reason: why(), expect: Some(7) }),
+        Action::Replace(Replace {
+            name: "a".into(),
+            keys,
+            expires_seconds: None,
+            reason: why(),
+            expect: None,
+        }),
         Action::Resize(Resize {
             prefix: Some(prefix("2001:db8:4801::/48")),
             holder: Some(name()),
@@ -47,11 +53,12 @@ fn all() -> Vec<ApiRequest> {
             expect: Some(7),
         }),
         Action::Reserve(Reserve { prefix: pool, holder: Some(name()), note: why() }),
-        Action::Unreserve(Unreserve { prefix: pool }),
+        Action::Unreserve(Unreserve { prefix: pool, reason: why(), expect: Some(7) }),
         Action::Note(Note {
             name: name(),
             note: Some(String::new()),
             contact: Some("ana@example.net".into()),
+            expect: Some(7),
         }),
         Action::Rename(Rename { name: name(), to: "q2".into(), reason: why(), expect: Some(7) }),
         Action::Bandwidth(Bandwidth {
@@ -68,8 +75,9 @@ fn all() -> Vec<ApiRequest> {
             admission: Some("queue".into()),
             open: Some(true),
             reason: why(),
+            expect: Some(7),
         }),
-        Action::PoolClose(PoolClose { prefix: pool, reason: why() }),
+        Action::PoolClose(PoolClose { prefix: pool, reason: why(), expect: Some(7) }),
         Action::Policy(Policy { validity_seconds: Some(86_400), queue: Some(9), ..Policy::default() }),
         Action::Roles(Roles {
             name: name(),
@@ -86,6 +94,7 @@ fn all() -> Vec<ApiRequest> {
     let mut all: Vec<ApiRequest> = actions.into_iter().map(act).collect();
     let registry = [
         RegistryRequest::Requests,
+        RegistryRequest::Denials,
         RegistryRequest::Invitations,
         RegistryRequest::Pools,
         RegistryRequest::Policy,
@@ -109,10 +118,13 @@ fn all() -> Vec<ApiRequest> {
             text: Some("x".into()),
             holder: Some(name()),
             kind: Some("granted".into()),
+            prefix: Some(pool),
+            actor: Some("admin:ana".into()),
         }),
         RegistryRequest::Reservations,
         RegistryRequest::Confirmations,
         RegistryRequest::Backups,
+        RegistryRequest::OpenApi,
         RegistryRequest::Preview(Box::new(Preview {
             action: Action::Suspend(Suspend { name: name(), reason: None, expect: None }),
         })),
@@ -130,6 +142,7 @@ fn all() -> Vec<ApiRequest> {
             text: Some("a".into()),
             state: Some("active".into()),
             pool: Some(pool),
+            sort: Some("size".into()),
             offset: 1,
             limit: Some(2),
         }),
@@ -224,7 +237,7 @@ fn only_reading_is_not_changing() {
     for request in all() {
         assert_eq!(request.changes(), request.to_http().method == "POST");
     }
-    assert_eq!(all().iter().filter(|request| !request.changes()).count(), 23);
+    assert_eq!(all().iter().filter(|request| !request.changes()).count(), 25);
 }
 
 #[test]

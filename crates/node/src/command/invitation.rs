@@ -29,8 +29,12 @@ pub(super) fn replace(replace: Replace, layout: &Layout, output: &Output) -> Res
         ))?;
     }
     let expires_seconds = keys.is_none().then(|| expires.as_secs());
-    let reply: ActionReply =
-        Client::new(layout).get(&act(Action::Replace(api::Replace { name, keys, expires_seconds })))?;
+    let reply: ActionReply = Client::new(layout).get(&act(Action::Replace(api::Replace {
+        name,
+        keys,
+        expires_seconds,
+        ..api::Replace::default()
+    })))?;
     code(qr, reply.link.as_deref(), output)?;
     output.show(reply);
     Ok(Exit::Ok)

@@ -1,17 +1,23 @@
 //! The broker's desk behind the node: peers' requests go in, certificates and answers come out.
 
+use crate::api::Caller;
 use crate::config;
 use crate::daemon::asking::Asking;
+use crate::daemon::notify::{Look, Notifier};
+use crate::daemon::registry_calls::{Context, Kept, LinkParts};
 use crate::daemon::setup::BrokerParts;
 use crate::error::{CliError, Trouble};
+use crate::schema::Problem;
+use ln6_broker::keylist::Keeper;
 use ln6_broker::{
     Desk, DeskHandle, Issuer, JoinAnswer, Refused, Reply, Statements, Store, StoreError, Thread,
 };
 use ln6_overlay_core::control::Command as ControlCommand;
 use ln6_overlay_core::control::message::{Item, ItemKind, JoinReply, JoinRequest};
 use ln6_registry::{Actor, Admission, Command, Join, Policy, Pool, Secret};
-use ln6_types::{Fingerprint, Instant, PublicKey, UnixTime};
+use ln6_types::{Fingerprint, Instant, Prefix, PublicKey, UnixTime};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -30,6 +36,8 @@ pub(crate) enum Answer {
     Left(PublicKey, Result<(), Refused>),
     /// Newly signed statements.
     Spread(Statements),
+    /// Somebody has changed the registry: to be told to those who listen.
+    Happened { code: &'static str, message: String },
 }
 
 /// A peer's request.
@@ -42,11 +50,15 @@ pub(crate) struct Asked {
 
 /// The desk and the way back from it.
 pub(crate) struct Broker {
+    keylist: Option<Keeper>,
+    notifier: Option<Notifier>,
     desk: Option<DeskHandle>,
     thread: Option<Thread>,
     answers: mpsc::UnboundedReceiver<Answer>,
     back: mpsc::UnboundedSender<Answer>,
     asking: Asking,
+    kept: Kept,
+    backups: PathBuf,
     expire_at: Instant,
 }
 
@@ -63,6 +75,7 @@ impl Broker {
         let (store, registry) = Store::open(&parts.database).map_err(|error| store_trouble(&error))?;
         let issuer = Issuer::new(parts.signing.clone(), parts.certificate.clone(), Vec::new())
             .map_err(|error| CliError::new(Trouble::KeyFileDamaged, error.to_string()))?;
+        let known: Vec<Prefix> = registry.pools().map(|pool| pool.prefix).collect();
         let (back, answers) = mpsc::unbounded_channel();
         let spread = back.clone();
         let entropy = Box::new(|| {
@@ -82,26 +95,77 @@ impl Broker {
         )
         .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
         let broker = Broker {
+            keylist: None,
+            notifier: None,
             desk: Some(desk),
             thread: Some(thread),
             answers,
             back,
             asking: Asking::default(),
+            kept: Kept::default(),
+            backups: parts.database.with_file_name("backups"),
             expire_at: Instant::ZERO,
         };
-        broker.configure(config, wall);
+        broker.configure(config, wall, &known);
         broker.spread_all(wall);
         Ok(broker)
+    }
+
+    /// What it does beside: a key list admits, a program is told.
+    pub(crate) fn assist(&mut self, keylist: Option<Keeper>, notifier: Option<Notifier>) {
+        (self.keylist, self.notifier) = (keylist, notifier);
+    }
+
+    /// What is wrong with what it does beside.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let keylist = self.keylist.as_ref().and_then(|keylist| super::keylist::problem(&keylist.report()));
+        keylist.into_iter().chain(self.notifier.as_ref().and_then(Notifier::problem)).collect()
+    }
+
+    /// Shows the notifier who waits.
+    fn show_requests(&self, wall: UnixTime) {
+        if let Some(notifier) = self.notifier.as_ref().filter(|notifier| notifier.requests) {
+            super::registry_calls::show_requests(self.desk(), wall, notifier.way());
+        }
+    }
+
+    /// Shows the notifier what is wrong now.
+    pub(crate) fn notify(&self, wall: UnixTime, problems: Vec<Problem>) {
+        if let Some(notifier) = &self.notifier {
+            notifier.look(wall, Look::Problems(problems));
+        }
+    }
+
+    /// The key list, if there is one.
+    pub(crate) fn keylist(&self) -> Option<&Keeper> {
+        self.keylist.as_ref()
     }
 
     pub(crate) fn desk(&self) -> &DeskHandle {
         self.desk.as_ref().expect("the desk is there until drop")
     }
 
-    /// Pools and policy as the configuration says.
-    fn configure(&self, config: &config::Broker, wall: UnixTime) {
-        for pool in &config.pools {
+    /// What it takes to answer a request of the API.
+    pub(crate) fn context(&self, wall: UnixTime, who: Caller, link: LinkParts) -> Context {
+        Context {
+            desk: self.desk().clone(),
+            kept: self.kept.clone(),
+            who,
+            wall,
+            link,
+            backups: self.backups.clone(),
+            back: self.back.clone(),
+        }
+    }
+
+    /// Pools that are new to the registry, as the configuration says. Of those that it knows, and of the spans once there
+    /// is a pool, the registry keeps what was decided since: by 'ln6d pool', 'ln6d policy' or the page.
+    fn configure(&self, config: &config::Broker, wall: UnixTime, known: &[Prefix]) {
+        for pool in config.pools.iter().filter(|pool| !known.contains(&pool.prefix)) {
             self.order(wall, Command::SetPool(to_pool(pool)));
+        }
+        if !known.is_empty() {
+            return;
         }
         let days = |days: u16| u64::from(days) * 86_400;
         let policy = Policy {
@@ -205,6 +269,7 @@ impl Broker {
         if now >= self.expire_at {
             self.expire_at = now + EXPIRE;
             self.desk().command(wall, Actor::Clock, Command::Expire, Box::new(|_| {}));
+            self.show_requests(wall);
         }
     }
 }
@@ -212,6 +277,8 @@ impl Broker {
 impl Drop for Broker {
     /// What was asked is written and answered before the process ends.
     fn drop(&mut self) {
+        // Its thread asks the desk, so it ends first.
+        self.keylist = None;
         self.desk = None;
         if let Some(thread) = self.thread.take() {
             // A panic there was printed already.
@@ -304,6 +371,9 @@ impl super::Daemon {
                 if let JoinAnswer::Refused(refused) = &answer {
                     tracing::info!(key = %to, code = refused.code, "request refused");
                 }
+                if let (JoinAnswer::Waiting { .. }, Some(broker)) = (&answer, &self.broker) {
+                    broker.show_requests(ln6_host::clock::wall());
+                }
                 ControlCommand::FromBroker { to, reply: reply(answer) }
             }
             Answer::Left(to, Ok(())) => ControlCommand::LeftBroker { to },
@@ -312,6 +382,9 @@ impl super::Daemon {
                 return;
             }
             Answer::Spread(statements) => ControlCommand::Publish(items(statements)),
+            Answer::Happened { code, message } => {
+                return self.news.happened(code, message, ln6_host::clock::wall());
+            }
         };
         if let Err(refusal) = self.control.handle_command(now, command) {
             tracing::debug!(%refusal, "the asker is gone");

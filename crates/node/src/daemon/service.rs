@@ -40,6 +40,11 @@ impl Daemon {
             ApiRequest::Prefixes(which) => self.prefixes(now, &which, answer),
             #[cfg(feature = "broker")]
             ApiRequest::Registry(request) => self.ask_registry(call.who, request, answer),
+            #[cfg(feature = "broker")]
+            ApiRequest::KeyList(request) => match &self.broker {
+                Some(broker) => super::keylist::ask(broker.keylist(), request, answer),
+                None => drop(answer.send(Err(CliError::new(Trouble::NotABroker, "this node is no broker")))),
+            },
             // Whoever asked may have gone.
             other => drop(answer.send(self.at_once(now, other))),
         }
@@ -246,7 +251,7 @@ impl Daemon {
                 }
             }
         }
-        rows.sort_by_key(|row| row.prefix);
+        rows.sort_unstable_by_key(|row| row.prefix);
         rows
     }
 
@@ -268,7 +273,8 @@ impl Daemon {
     fn prefixes(&mut self, now: Instant, which: &Prefixes, answer: Answer) {
         match &self.broker {
             Some(broker) => {
-                super::registry_calls::prefixes(broker, self.control.wall(now), which.clone(), answer);
+                let context = broker.context(self.control.wall(now), Caller::Machine, self.link_parts());
+                super::registry_calls::prefixes(&context, which.clone(), answer);
             }
             None => drop(answer.send(Ok(Reply::of(page(self.certified_prefixes(now), which))))),
         }
@@ -281,8 +287,20 @@ impl Daemon {
         make: impl FnOnce(Option<BrokerSummary>) -> Reply + Send + 'static,
     ) {
         match &self.broker {
-            Some(broker) => super::registry_calls::summary(broker, ln6_host::clock::wall(), answer, make),
+            Some(broker) => {
+                let context = broker.context(ln6_host::clock::wall(), Caller::Machine, self.link_parts());
+                super::registry_calls::summary(&context, answer, make);
+            }
             None => drop(answer.send(Ok(make(None)))),
+        }
+    }
+
+    #[cfg(feature = "broker")]
+    fn link_parts(&self) -> super::registry_calls::LinkParts {
+        super::registry_calls::LinkParts {
+            network: self.node.network,
+            broker: self.control.key(),
+            endpoints: self.node.public_endpoints(),
         }
     }
 
@@ -290,12 +308,8 @@ impl Daemon {
     fn ask_registry(&mut self, who: Caller, request: RegistryRequest, answer: Answer) {
         match &self.broker {
             Some(broker) => {
-                let link = super::registry_calls::LinkParts {
-                    network: self.node.network,
-                    broker: self.control.key(),
-                    endpoints: self.node.public_endpoints(),
-                };
-                super::registry_calls::ask(broker, &who, link, ln6_host::clock::wall(), request, answer);
+                let context = broker.context(ln6_host::clock::wall(), who, self.link_parts());
+                super::registry_calls::ask(context, request, answer);
             }
             None => drop(answer.send(Err(CliError::new(Trouble::NotABroker, "this node is no broker")))),
         }
