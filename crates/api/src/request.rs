@@ -3,6 +3,8 @@
 #[cfg(feature = "registry")]
 mod action;
 mod actor;
+#[cfg(feature = "registry")]
+mod keylist;
 mod query;
 #[cfg(feature = "registry")]
 mod registry;
@@ -10,6 +12,8 @@ mod registry;
 #[cfg(feature = "registry")]
 pub use action::*;
 pub use actor::{ACTOR_HEADER, ActingFor};
+#[cfg(feature = "registry")]
+pub use keylist::*;
 #[cfg(feature = "registry")]
 pub use registry::*;
 
@@ -57,6 +61,9 @@ pub enum ApiRequest {
     /// What only a broker answers: it reads or changes.
     #[cfg(feature = "registry")]
     Registry(RegistryRequest),
+    /// [`crate::schema::KeyListReport`].
+    #[cfg(feature = "registry")]
+    KeyList(KeyListRequest),
 
     /// [`crate::schema::PingReply`], or `no_answer`.
     Ping(Ask),
@@ -106,6 +113,7 @@ pub struct Traffic {
 
 /// Whom a change is about, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Name {
     /// The client's name.
@@ -117,6 +125,7 @@ pub struct Name {
 
 /// Whom to ping.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// A name, an address, a prefix or a key.
@@ -125,6 +134,7 @@ pub struct Ask {
 
 /// Registers a stock WireGuard client behind this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Leaf {
     /// A name for it.
@@ -165,6 +175,7 @@ const BROKERS: &[&str] = &[
     "reservations",
     "confirmations",
     "backups",
+    "openapi.json",
     "invite",
     "withdraw",
     "approve",
@@ -190,6 +201,9 @@ const BROKERS: &[&str] = &[
     "export",
     "traffic",
     "graph",
+    "keylist",
+    "keylist-pull",
+    "keylist-confirm",
 ];
 
 impl ApiRequest {
@@ -233,6 +247,8 @@ impl ApiRequest {
             ApiRequest::Graph => plain("graph"),
             #[cfg(feature = "registry")]
             ApiRequest::Registry(request) => request.to_http(),
+            #[cfg(feature = "registry")]
+            ApiRequest::KeyList(request) => request.to_http(),
             ApiRequest::Ping(body) => post("ping", body),
             ApiRequest::Leave => post("leave", &Empty {}),
             ApiRequest::Wireguard(body) => post("wireguard", body),
@@ -250,6 +266,10 @@ impl ApiRequest {
         #[cfg(feature = "registry")]
         if let Some(read) = RegistryRequest::from_http(method, word, query, body) {
             return read.map(ApiRequest::Registry);
+        }
+        #[cfg(feature = "registry")]
+        if let Some(read) = KeyListRequest::from_http(method, word, query, body) {
+            return read.map(ApiRequest::KeyList);
         }
         if BROKERS.contains(&word) {
             return Err(CliError::new(Trouble::NotABroker, format!("this build has no answer to {word}")));
@@ -320,6 +340,7 @@ fn limit(query: &mut Query) -> Result<Option<u32>, ApiError> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 

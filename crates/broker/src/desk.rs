@@ -353,11 +353,11 @@ impl<J: Journal + 'static> Desk<J> {
                 reply(all.ok_or_else(unread).and_then(|all| all.map_err(|error| (&error).into())));
             }
             (Work::EraseContact { reply, .. }, _) => reply(Ok(())),
+            // It was written with the group.
+            (Work::SetContact { reply, .. }, _) => reply(Ok(())),
             (Work::Export { to, cards, reply }, _) => {
                 reply(self.journal.export(&to, cards).map_err(|error| (&error).into()))
             }
-            // It was written with the group.
-            (Work::SetContact { reply, .. }, _) => reply(Ok(())),
             (Work::Backup { to, reply }, _) => {
                 reply(self.journal.backup(&to).map_err(|error| (&error).into()))
             }

@@ -30,6 +30,11 @@ impl Output {
         Output { json: true, yes, sink: |_| {} }
     }
 
+    /// The same, for programs, which cannot be asked.
+    pub(super) fn for_programs(self) -> Self {
+        Output { json: true, yes: true, ..self }
+    }
+
     pub(super) fn is_json(self) -> bool {
         self.json
     }
@@ -57,6 +62,12 @@ impl Output {
         if !self.json {
             let _ = writeln!(io::stderr(), "{text}");
         }
+    }
+
+    /// Whether a person will be asked before something that hurts.
+    #[cfg(feature = "broker")]
+    pub(super) fn can_ask(self) -> bool {
+        !self.yes && !self.json && io::stdin().is_terminal()
     }
 
     /// Asks before something that cannot be taken back.
