@@ -341,6 +341,7 @@ pub(super) fn admission(admission: Admission) -> &'static str {
     match admission {
         Admission::Invitation => "invitation",
         Admission::Queue => "queue",
+        Admission::KeyList => "key_list",
     }
 }
 
