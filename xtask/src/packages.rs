@@ -23,6 +23,7 @@ pub(crate) const JUDGES: &[Need] = &[
     ("wireguard-go", "wireguard-go"),
     ("iperf3", "iperf3"),
     ("tcpdump", "tcpdump"),
+    ("curl", "curl"),
     ("strace", "strace"),
     ("rdisc6", "ndisc6"),
     ("git", "git"),

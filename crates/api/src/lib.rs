@@ -6,8 +6,14 @@
 pub mod error;
 #[cfg(feature = "registry")]
 pub mod export;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod request;
 pub mod schema;
 
 pub use error::{ApiError, CliError, Exit, Trouble};
 pub use request::{ApiRequest, Parts};
+
+/// All of this as an OpenAPI 3.1 document, for other people's programs.
+#[cfg(feature = "registry")]
+pub const OPENAPI: &str = include_str!("../../../docs/reference/openapi.json");

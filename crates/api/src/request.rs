@@ -113,6 +113,7 @@ pub struct Traffic {
 
 /// Whom a change is about, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Name {
     /// The client's name.
@@ -124,6 +125,7 @@ pub struct Name {
 
 /// Whom to ping.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// A name, an address, a prefix or a key.
@@ -132,6 +134,7 @@ pub struct Ask {
 
 /// Registers a stock WireGuard client behind this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Leaf {
     /// A name for it.
@@ -172,6 +175,7 @@ const BROKERS: &[&str] = &[
     "reservations",
     "confirmations",
     "backups",
+    "openapi.json",
     "invite",
     "withdraw",
     "approve",
@@ -336,6 +340,7 @@ fn limit(query: &mut Query) -> Result<Option<u32>, ApiError> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 

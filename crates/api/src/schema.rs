@@ -1,6 +1,7 @@
 //! What the API answers: one named schema each, first key `schema`, base units, RFC 3339 times. Fields are only ever
 //! added.
 
+mod civil;
 #[cfg(feature = "registry")]
 mod flow;
 #[cfg(feature = "registry")]
@@ -17,7 +18,7 @@ pub use node::*;
 #[cfg(feature = "registry")]
 pub use registry::*;
 
-use jiff::Timestamp;
+pub use civil::BadTime;
 use ln6_types::UnixTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -45,25 +46,31 @@ impl Time {
 }
 
 impl std::str::FromStr for Time {
-    type Err = jiff::Error;
+    type Err = BadTime;
 
-    /// RFC 3339; a moment before 1970 is refused.
+    /// RFC 3339; a moment before 1970 is refused, fractions of a second are cut off.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let time: Timestamp = text.parse()?;
-        u64::try_from(time.as_second())
-            .map(Time::from_secs)
-            .map_err(|_| jiff::Error::from_args(format_args!("before 1970")))
+        civil::parse(text).map(Time::from_secs)
     }
 }
 
 impl fmt::Display for Time {
     /// RFC 3339; what lies beyond the year 9999 is shown as its last second.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let second = i64::try_from(self.as_secs()).ok().and_then(|secs| Timestamp::from_second(secs).ok());
-        fmt::Display::fmt(
-            &second.unwrap_or(Timestamp::from_second(253_402_207_200).unwrap_or(Timestamp::MAX)),
-            f,
-        )
+        civil::write(self.as_secs(), f)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl schemars::JsonSchema for Time {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string", "format": "date-time", "description": "A moment, in RFC 3339, in whole seconds."
+        })
     }
 }
 
@@ -82,6 +89,7 @@ impl<'de> Deserialize<'de> for Time {
 
 /// A response whose first key names its schema.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Named<T> {
     /// Such as `ln6d.peers/1`.
     pub schema: String,

@@ -2,6 +2,8 @@
 
 mod server;
 
+#[cfg(feature = "broker")]
+pub use ln6_api::OPENAPI;
 pub use ln6_api::request::*;
 pub use server::{Access, bind, serve, serve_metrics};
 

@@ -1,9 +1,13 @@
 //! The command line: what can be typed.
 
 #[cfg(feature = "broker")]
+mod books;
+#[cfg(feature = "broker")]
 mod registry;
 mod tools;
 
+#[cfg(feature = "broker")]
+pub use books::*;
 #[cfg(feature = "broker")]
 pub use registry::*;
 pub use tools::*;

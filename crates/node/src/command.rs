@@ -18,6 +18,8 @@ mod output;
 mod registry;
 mod rpcd;
 mod watch;
+#[cfg(feature = "broker")]
+mod weigh;
 mod wireguard;
 
 use crate::cli::{self, Cli, Command};

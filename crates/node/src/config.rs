@@ -21,6 +21,7 @@ use crate::files::identity::private_text;
 use crate::files::{Layout, atomic};
 use crate::logging::Level;
 use ln6_crypto::keys;
+use ln6_crypto::seal::Suite;
 use ln6_types::{Fingerprint, Prefix, PublicKey};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -83,6 +84,8 @@ pub struct Node {
     pub log: Level,
     /// Whether the kernel's segmentation offloads are used where they work.
     pub offload: bool,
+    /// What to seal with between ln6d nodes; `None` = what this machine is fastest with.
+    pub suite: Option<Suite>,
 }
 
 impl Node {
@@ -98,6 +101,7 @@ impl Node {
             public: Vec::new(),
             log: Level::Info,
             offload: true,
+            suite: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! reads what an operator wants, wires the machines to the kernel, and says what they do.
 
 pub mod api;
+pub mod cipher;
 pub mod cli;
 pub mod client;
 pub mod command;

@@ -1,6 +1,10 @@
 //! For people: one screen of status, aligned tables, units and ages. Colour only on a terminal without `NO_COLOR`.
 
 #[cfg(feature = "broker")]
+mod books;
+#[cfg(feature = "broker")]
+mod flow;
+#[cfg(feature = "broker")]
 mod keylist;
 mod lists;
 mod paint;

@@ -35,7 +35,7 @@ use crate::control::gossip::Gossip;
 use crate::control::membership::Membership;
 use crate::control::message::Item;
 use crate::control::peer::{Peer, Peers};
-use crate::control::secrets::{Jitter, draw};
+use crate::control::secrets::draw;
 use crate::control::stamps::Stamps;
 use crate::control::timers::Timers;
 use crate::control::view::Standing;
@@ -48,9 +48,10 @@ use core::time::Duration;
 use ln6_crypto::SigningKey;
 use ln6_crypto::cookie::CookieChecker;
 use ln6_crypto::keys::StaticSecret;
+use ln6_crypto::seal::Suite;
 use ln6_crypto::timers::REKEY_TIMEOUT;
 use ln6_routing::Router;
-use ln6_types::{Fingerprint, Instant, NetworkUla, Prefix, PublicKey, RouterId, UnixTime};
+use ln6_types::{Fingerprint, Instant, Jitter, NetworkUla, Prefix, PublicKey, RouterId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -101,6 +102,8 @@ pub struct Control {
     firewall: bool,
     exit: bool,
     transit: bool,
+    /// What to seal with, best first; WireGuard's own suite among them.
+    suites: Vec<Suite>,
     mtu: u16,
 
     // Randomness and time.
@@ -198,7 +201,7 @@ impl Control {
         let ula = NetworkUla::of(&config.network);
         let mut jitter = Jitter::new(config.seed);
         let seqno = first_seqno(&saved, wall);
-        let routing = Router::new(ln6_routing::Config::new(router, seqno, jitter.next()));
+        let routing = Router::new(ln6_routing::Config::new(router, seqno, jitter.draw()));
         let cookies = CookieChecker::new(&key, now, draw(&mut *secrets));
         let standing = match (&saved.refusal, &config.wish) {
             (Some((code, text)), Some(_)) => Standing::Refused { code: code.clone(), text: text.clone() },
@@ -224,6 +227,7 @@ impl Control {
             firewall: config.firewall,
             exit: config.exit,
             transit: config.transit,
+            suites: session::suite::usable(&config.suites),
             mtu: config.mtu,
             secrets,
             clock: Clock::new(now, wall, saved.time_floor),
@@ -233,7 +237,7 @@ impl Control {
             peers: Peers::default(),
             timers: Timers::default(),
             membership: Membership::new(config.network, ula),
-            gossip: Gossip::new(jitter.next()),
+            gossip: Gossip::new(jitter.draw()),
             routing,
             standing,
             is_member: false,
@@ -496,6 +500,7 @@ impl Control {
             Reason::Resend => self.resend(now, peer),
             Reason::Prove => self.prove_again(now, peer),
             Reason::Upgrade => self.upgrade(now, peer),
+            Reason::Suite => self.seek_better_suite(now, peer),
         }
         if reason == Reason::Persistent
             && let Some(keepalive) =

@@ -178,6 +178,19 @@ fn programs(seeds: &mut Vec<Seed>) {
     let rest = [0, 1, 6, 2, 0, 9, 1, 200, 0, 1, 5, 1, 3, 1, 1, 0, 1, 4, 1, 2, 1, 0];
     seeds.push(("membership", [&broker[..], &node, &rest].concat()));
     seeds.push(("membership", [&node[..], &rest, &broker].concat()));
+    // An answer under either suite, read with none, the other or both.
+    for suite in [0, 1] {
+        for tries in [&[][..], &[suite], &[1 - suite], &[1 - suite, suite]] {
+            seeds.push(("handshake_message", [&[6, suite, tries.len() as u8][..], tries].concat()));
+            seeds.push(("handshake_message", [&[6, suite, tries.len() as u8][..], tries, &[13, 1]].concat()));
+        }
+    }
+    // A record of the member's, a while, and a handshake after it; then another record.
+    for (counter, suites) in [(1, &[1, 0][..]), (2, &[0]), (3, &[7, 1])] {
+        let record = [&[0x40, 7, 0, 0, 0, 0, counter, suites.len() as u8, 0][..], suites].concat();
+        let less = [0x40, 7, 0, 0, 0, 0, 9, 1, 0, 0];
+        seeds.push(("control_event", [&record[..], &[0xcf, 0xcf], &less, &[0xef]].concat()));
+    }
 }
 
 const MORE_CONFIGURATION: &str = r#"

@@ -50,6 +50,7 @@ fn session(name: &str, number: u8, cost: Option<u16>) -> SessionRow {
         peer: name.into(),
         key: PublicKey([number; 32]),
         path: if cost.is_some() { PathKind::Direct } else { PathKind::Relayed },
+        suite: None,
         endpoint: None,
         through: None,
         last_handshake: None,

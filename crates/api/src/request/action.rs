@@ -9,6 +9,7 @@ macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
         /// A change of the registry. Each is a POST to its word, with its fields as the body.
         #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
         #[serde(rename_all = "kebab-case")]
         pub enum Action { $($(#[$doc])* $name($name),)* }
 
@@ -140,6 +141,7 @@ impl Action {
 
 /// A new invitation.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Invite {
     /// The name its user gets.
@@ -158,6 +160,7 @@ pub struct Invite {
 
 /// Withdraws an invitation that was not used.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Withdraw {
     /// Its number.
@@ -166,6 +169,7 @@ pub struct Withdraw {
 
 /// Lets a waiting key in.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Approve {
     /// Which: its number, its name or its key.
@@ -192,6 +196,7 @@ pub struct Approve {
 
 /// Sends a waiting key away.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Deny {
     /// Which: its number, its name or its key.
@@ -206,6 +211,7 @@ pub struct Deny {
 
 /// Stops trusting a holder's keys, for ever unless `undo` comes in time.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
     /// The holder's name, or one key.
@@ -223,6 +229,7 @@ pub struct Revoke {
 
 /// Takes a holder's rights away until `resume`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Suspend {
     /// The holder's name.
@@ -237,6 +244,7 @@ pub struct Suspend {
 
 /// Ends a suspension.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Resume {
     /// The holder's name.
@@ -251,6 +259,7 @@ pub struct Resume {
 
 /// Takes a revocation back while its grace lasts, or a denial.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
     /// The holder, or the revoked key; or, with `request`, nothing.
@@ -269,6 +278,7 @@ pub struct Undo {
 
 /// Gives a holder's prefix to another key.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Replace {
     /// The holder's name.
@@ -289,6 +299,7 @@ pub struct Replace {
 
 /// Another length for a prefix: in place, or by a second prefix beside the old one.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Resize {
     /// Which; needed if the holder has several.
@@ -312,6 +323,7 @@ pub struct Resize {
 
 /// Keeps a prefix from being given, except to one holder.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reserve {
     /// What; within a pool.
@@ -326,6 +338,7 @@ pub struct Reserve {
 
 /// Lifts a reservation.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Unreserve {
     /// Exactly as reserved.
@@ -340,6 +353,7 @@ pub struct Unreserve {
 
 /// Notes something about a holder. Neither is ever in the journal; both can be erased.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Note {
     /// The holder's name.
@@ -357,6 +371,7 @@ pub struct Note {
 
 /// Another name for a holder.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
     /// As it is called now.
@@ -373,6 +388,7 @@ pub struct Rename {
 
 /// What each key of a holder may send and receive.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Bandwidth {
     /// The holder's name.
@@ -390,6 +406,7 @@ pub struct Bandwidth {
 
 /// Adds a pool, or changes the policy of the one with this prefix; what is absent stays as it is, or as usual.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// The whole.
@@ -419,6 +436,7 @@ pub struct Pool {
 
 /// Gives nothing new from a pool; what was given stays.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PoolClose {
     /// Which.
@@ -433,6 +451,7 @@ pub struct PoolClose {
 
 /// Spans and caps; what is absent stays as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Of a certificate.
@@ -472,6 +491,7 @@ pub struct Policy {
 
 /// What a holder's keys may be besides nodes; what is absent stays as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Roles {
     /// The holder's name.
@@ -495,6 +515,7 @@ pub struct Roles {
 
 /// Moves everybody from one pool to another; old prefixes live on beside the new ones for a while.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Renumber {
     /// The pool to be emptied.

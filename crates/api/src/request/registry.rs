@@ -36,6 +36,8 @@ pub enum RegistryRequest {
     Confirmations,
     /// [`crate::schema::BackupList`].
     Backups,
+    /// The description of all this, as OpenAPI 3.1.
+    OpenApi,
     /// A change; see there for the answers.
     Act(Box<Action>),
     /// [`crate::schema::EffectsReport`]: what a change would do.
@@ -109,6 +111,7 @@ pub struct Audit {
 
 /// A change to be looked at before it is made.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Preview {
     /// `{"WORD": {…}}`, with the word and the body of the change.
@@ -117,6 +120,7 @@ pub struct Preview {
 
 /// Which kept change.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Confirm {
     /// Its code, as `ln6d confirm` lists it.
@@ -159,6 +163,7 @@ impl RegistryRequest {
             RegistryRequest::Reservations => get("reservations"),
             RegistryRequest::Confirmations => get("confirmations"),
             RegistryRequest::Backups => get("backups"),
+            RegistryRequest::OpenApi => get("openapi.json"),
             RegistryRequest::Act(action) => {
                 Parts { method: "POST", path: format!("{BASE}{}", action.word()), body: action.body() }
             }
@@ -208,6 +213,7 @@ fn question(word: &str, query: Option<&str>) -> Option<Result<RegistryRequest, A
         "reservations" => RegistryRequest::Reservations,
         "confirmations" => RegistryRequest::Confirmations,
         "backups" => RegistryRequest::Backups,
+        "openapi.json" => RegistryRequest::OpenApi,
         "holders" | "holder" | "space" | "history" | "audit" => {
             return Some(Query::read(query).and_then(|query| asked(word, query)));
         }

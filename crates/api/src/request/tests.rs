@@ -124,6 +124,7 @@ fn all() -> Vec<ApiRequest> {
         RegistryRequest::Reservations,
         RegistryRequest::Confirmations,
         RegistryRequest::Backups,
+        RegistryRequest::OpenApi,
         RegistryRequest::Preview(Box::new(Preview {
             action: Action::Suspend(Suspend { name: name(), reason: None, expect: None }),
         })),
@@ -236,7 +237,7 @@ fn only_reading_is_not_changing() {
     for request in all() {
         assert_eq!(request.changes(), request.to_http().method == "POST");
     }
-    assert_eq!(all().iter().filter(|request| !request.changes()).count(), 24);
+    assert_eq!(all().iter().filter(|request| !request.changes()).count(), 25);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/traffic`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TrafficReport {
     /// Whose series these are; everybody's if absent.
     pub peer: Option<String>,
@@ -17,6 +18,7 @@ pub struct TrafficReport {
 
 /// Octets in steps of equal length.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TrafficSeries {
     /// `now` (the last minutes), `day` or `month`.
     pub span: String,
@@ -32,6 +34,7 @@ pub struct TrafficSeries {
 
 /// A peer's traffic in sums.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TrafficRow {
     /// Its name; empty if unknown.
     pub name: String,
@@ -53,6 +56,7 @@ pub struct TrafficRow {
 
 /// `GET /api/v1/graph`: the network as this node sees it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct GraphReport {
     /// This node first, then by name.
     pub nodes: Vec<GraphNode>,
@@ -62,6 +66,7 @@ pub struct GraphReport {
 
 /// A node.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct GraphNode {
     /// Links name it by this.
     pub router_id: RouterId,
@@ -83,6 +88,7 @@ pub struct GraphNode {
 
 /// A link between two nodes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct GraphLink {
     /// One end: the nearer one.
     pub from: RouterId,

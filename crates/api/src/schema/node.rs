@@ -7,6 +7,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 
 /// How bad a problem or finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Good to know.
@@ -19,6 +20,7 @@ pub enum Severity {
 
 /// Something an operator should do something about.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Stable, in snake case.
     pub code: String,
@@ -32,6 +34,7 @@ pub struct Problem {
 
 /// `GET /api/v1/status`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StatusReport {
     /// Of the daemon.
     pub version: String,
@@ -65,6 +68,7 @@ pub struct StatusReport {
 
 /// Who a node is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NodeInfo {
     /// Its name.
     pub name: String,
@@ -86,6 +90,7 @@ pub struct NodeInfo {
 
 /// Where a node stands with its network.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StandingInfo {
     /// `alone`, `asking`, `waiting`, `refused`, `member`, `in_grace`, `revoked`, `suspended` or `expired`.
     pub state: String,
@@ -103,6 +108,7 @@ pub struct StandingInfo {
 
 /// An interface with a /64 of the delegation.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LanRow {
     /// Its name.
     pub interface: String,
@@ -116,6 +122,7 @@ pub struct LanRow {
 
 /// The others, in numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PeerSummary {
     /// Certified nodes and configured peers known.
     pub known: u32,
@@ -140,6 +147,7 @@ pub struct PeerSummary {
 
 /// Ways to the Internet.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ExitInfo {
     /// Whether this node is one now.
     pub here: bool,
@@ -149,6 +157,7 @@ pub struct ExitInfo {
 
 /// The broker's side.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BrokerSummary {
     /// What it delegates from.
     pub pools: Vec<PoolRow>,
@@ -162,6 +171,7 @@ pub struct BrokerSummary {
 
 /// A pool.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PoolRow {
     /// The whole.
     pub prefix: Prefix,
@@ -173,6 +183,7 @@ pub struct PoolRow {
 
 /// A reason and how often.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Count {
     /// Stable, in snake case.
     pub reason: String,
@@ -182,6 +193,7 @@ pub struct Count {
 
 /// How datagrams of a session travel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PathKind {
     /// By UDP, straight to its address.
@@ -192,6 +204,7 @@ pub enum PathKind {
 
 /// `GET /api/v1/peers`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PeerList {
     /// Connected first, then by name.
     pub peers: Vec<PeerRow>,
@@ -199,6 +212,7 @@ pub struct PeerList {
 
 /// A peer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PeerRow {
     /// Name by certificate or configuration; empty if unknown.
     pub name: String,
@@ -245,6 +259,7 @@ pub struct PeerRow {
 
 /// `GET /api/v1/sessions`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SessionList {
     /// Sessions that are up.
     pub sessions: Vec<SessionRow>,
@@ -252,11 +267,15 @@ pub struct SessionList {
 
 /// A session.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SessionRow {
     /// With whom.
     pub peer: String,
     /// Its key.
     pub key: PublicKey,
+    /// What it is sealed with: `aes-256-gcm` or `chacha20-poly1305`; a daemon from before there was a choice does not say.
+    #[serde(default)]
+    pub suite: Option<String>,
     /// How datagrams travel.
     pub path: PathKind,
     /// To which address.
@@ -279,6 +298,7 @@ pub struct SessionRow {
 
 /// `GET /api/v1/routes`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RouteList {
     /// By destination, the selected one first.
     pub routes: Vec<RouteRow>,
@@ -286,6 +306,7 @@ pub struct RouteList {
 
 /// A candidate route of the overlay.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RouteRow {
     /// Destination.
     pub to: Prefix,
@@ -311,6 +332,7 @@ pub struct RouteRow {
 
 /// `GET /api/v1/prefixes`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PrefixList {
     /// How many there are in all, of those asked for.
     #[serde(default)]
@@ -324,6 +346,7 @@ pub struct PrefixList {
 
 /// Who holds a prefix.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PrefixRow {
     /// Whom it belongs to.
     pub holder: String,
@@ -350,6 +373,7 @@ pub struct PrefixRow {
 
 /// `GET /api/v1/certs`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CertList {
     /// By name.
     pub certs: Vec<CertRow>,
@@ -357,6 +381,7 @@ pub struct CertList {
 
 /// A certificate.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CertRow {
     /// Whose.
     pub name: String,
@@ -386,6 +411,7 @@ pub struct CertRow {
 
 /// `GET /api/v1/events`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct EventList {
     /// Oldest first.
     pub events: Vec<EventRow>,
@@ -395,6 +421,7 @@ pub struct EventList {
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct EventRow {
     /// Counts from 1.
     pub id: u64,
@@ -412,6 +439,7 @@ pub struct EventRow {
 
 /// `GET /api/v1/doctor`, and what `ln6d doctor` prints.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct DoctorReport {
     /// Worst first.
     pub findings: Vec<Problem>,
@@ -422,6 +450,7 @@ pub struct DoctorReport {
 
 /// What a change of the registry has done.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ActionReply {
     /// `approved`, `denied`, `revoked`, `suspended`, `resumed`, `replaced`, `replacement_invited`, `withdrawn`,
     /// `removed`, `left`, `resized`, `reserved`, `unreserved`, `undone`, `noted`, `renamed`, `limited`, `pool_set`,
@@ -446,6 +475,7 @@ pub struct ActionReply {
 
 /// `POST /api/v1/ping`: one question.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PingReply {
     /// Who answered.
     pub name: String,
@@ -463,6 +493,7 @@ pub struct PingReply {
 
 /// `POST /api/v1/wireguard`: what a stock client has to be told.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct WireguardReply {
     /// Its name.
     pub name: String,
@@ -487,6 +518,7 @@ pub struct WireguardReply {
 
 /// What `ln6d wireguard-config --json` prints: holds a private key if the command made one.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct WireguardFile {
     /// Of the client.
     pub name: String,
@@ -498,6 +530,7 @@ pub struct WireguardFile {
 
 /// `POST /api/v1/reload`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ReloadReply {
     /// What was changed.
     pub changes: Vec<Change>,
@@ -505,6 +538,7 @@ pub struct ReloadReply {
 
 /// One setting that differs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Change {
     /// Which: `node.mtu`, `firewall`, `wireguard.phone`.
     pub what: String,
@@ -514,6 +548,7 @@ pub struct Change {
 
 /// What `init` and `join` have made.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SetupReply {
     /// `initialised`, `joined` or `updated`.
     pub done: String,
@@ -542,6 +577,7 @@ pub struct SetupReply {
 
 /// `ln6d key show`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct KeyReply {
     /// WireGuard's public key.
     pub key: PublicKey,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/pools`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PoolList {
     /// By prefix.
     pub pools: Vec<PoolInfo>,
@@ -13,6 +14,7 @@ pub struct PoolList {
 
 /// A pool, its policy, and what is left of it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PoolInfo {
     /// The whole.
     pub prefix: Prefix,
@@ -40,6 +42,7 @@ pub struct PoolInfo {
 
 /// `GET /api/v1/policy`: spans and caps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PolicyReport {
     /// Of a certificate.
     pub validity_seconds: u64,
@@ -65,6 +68,7 @@ pub struct PolicyReport {
 
 /// `GET /api/v1/holders`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct HolderList {
     /// How many there are in all, of those asked for.
     pub total: u64,
@@ -76,6 +80,7 @@ pub struct HolderList {
 
 /// `GET /api/v1/holder`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct HolderReport {
     /// The holder.
     pub holder: HolderRow,
@@ -83,6 +88,7 @@ pub struct HolderReport {
 
 /// Whoever prefixes are delegated to.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct HolderRow {
     /// Its number: never given again.
     pub id: String,
@@ -112,6 +118,7 @@ pub struct HolderRow {
 
 /// A key of a holder.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct KeyRow {
     /// The WireGuard key.
     pub key: PublicKey,
@@ -129,6 +136,7 @@ pub struct KeyRow {
 
 /// A prefix of a holder.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct HeldRow {
     /// The delegation's number.
     pub id: String,
@@ -148,31 +156,38 @@ pub struct HeldRow {
 
 /// `GET /api/v1/space`: a block as 16 × 16 cells, in order.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SpaceReport {
-    /// What was asked for.
+    /// What is shown: the block asked for, made larger to a multiple of 4 bits, at most a /120.
     pub block: Prefix,
-    /// 256 parts of equal length; fewer where the block has fewer.
+    /// 256 parts of equal length in order of address: row by the first digit, column by the second.
     pub cells: Vec<SpaceCell>,
 }
 
 /// A part of a block.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SpaceCell {
     /// Which.
     pub prefix: Prefix,
-    /// `outside` (of every pool), `free`, `reserved`, `hosts`, `active`, `retiring`, `suspended`, `revoked` or
-    /// `quarantined`; `mixed` if several parts of it are in different states.
+    /// All of it is `outside` (of every pool), `free`, `delegated`, `suspended`, `revoked`, `quarantined`, `reserved` or
+    /// for single `hosts`; or it is taken `partly`.
     pub state: String,
     /// Share of its addresses that are not free, 0 to 1.
     pub share: f64,
+    /// Delegations that begin in it.
+    pub delegations: u64,
     /// Whose it is, if it is one holder's, or is reserved for one.
     pub holder: Option<String>,
+    /// What it is a part of, if that is larger.
+    pub inside: Option<Prefix>,
     /// Whether there is more to see inside: ask for this prefix as a block.
     pub deeper: bool,
 }
 
 /// `GET /api/v1/history`: who held a prefix, a part of it, or the whole it is part of.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct HistoryList {
     /// What was asked for.
     pub prefix: Prefix,
@@ -184,6 +199,7 @@ pub struct HistoryList {
 
 /// One tenure.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct HistoryRow {
     /// What was held.
     pub prefix: Prefix,
@@ -201,6 +217,7 @@ pub struct HistoryRow {
 
 /// `GET /api/v1/audit`: what was done, and by whom. Never rewritten.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AuditList {
     /// Newest first.
     pub rows: Vec<AuditRow>,
@@ -210,6 +227,7 @@ pub struct AuditList {
 
 /// One thing that was done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AuditRow {
     /// Its place in the journal, from 1.
     pub seq: u64,
@@ -231,6 +249,7 @@ pub struct AuditRow {
 
 /// `GET /api/v1/denials`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct DenialList {
     /// Newest first.
     pub denials: Vec<DenialRow>,
@@ -238,6 +257,7 @@ pub struct DenialList {
 
 /// A key that was sent away; while that lasts `undo` lets it wait again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct DenialRow {
     /// The request's number, for `undo`; absent if it is not known any more.
     pub request: Option<String>,
@@ -255,6 +275,7 @@ pub struct DenialRow {
 
 /// `GET /api/v1/reservations`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ReservationList {
     /// By prefix.
     pub reservations: Vec<ReservationRow>,
@@ -262,6 +283,7 @@ pub struct ReservationList {
 
 /// A prefix that is kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ReservationRow {
     /// What.
     pub prefix: Prefix,
@@ -276,6 +298,7 @@ pub struct ReservationRow {
 
 /// `POST /api/v1/preview`: what an action would do now. Nothing is changed.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct EffectsReport {
     /// In order.
     pub effects: Vec<Effect>,
@@ -289,6 +312,7 @@ pub struct EffectsReport {
 
 /// Something that would happen.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Effect {
     /// Stable, in snake case.
     pub code: String,
@@ -301,6 +325,7 @@ pub struct Effect {
 
 /// `GET /api/v1/confirmations`: what waits for `ln6d confirm` on the machine.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConfirmationList {
     /// Oldest first.
     pub confirmations: Vec<ConfirmationRow>,
@@ -308,6 +333,7 @@ pub struct ConfirmationList {
 
 /// A request of a page or a token that is kept until somebody confirms it on the machine.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConfirmationRow {
     /// To confirm it by.
     pub code: String,
@@ -329,6 +355,7 @@ pub struct ConfirmationRow {
 
 /// `GET /api/v1/backups`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BackupList {
     /// Newest first.
     pub backups: Vec<BackupRow>,
@@ -336,6 +363,7 @@ pub struct BackupList {
 
 /// A copy of the registry in the state directory.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BackupRow {
     /// Its path on the broker.
     pub file: String,
@@ -347,6 +375,7 @@ pub struct BackupRow {
 
 /// `GET /api/v1/requests`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RequestList {
     /// Oldest first.
     pub requests: Vec<RequestRow>,
@@ -354,6 +383,7 @@ pub struct RequestList {
 
 /// A key that waits for an administrator.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RequestRow {
     /// To approve or deny it by.
     pub id: String,
@@ -378,6 +408,7 @@ pub struct RequestRow {
 
 /// `POST /api/v1/invite`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct InviteReply {
     /// The link.
     pub link: String,
@@ -394,6 +425,7 @@ pub struct InviteReply {
 
 /// `GET /api/v1/invitations`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct InvitationList {
     /// By number. Links without a secret are not in it.
     pub invitations: Vec<InvitationRow>,
@@ -401,6 +433,7 @@ pub struct InvitationList {
 
 /// An invitation; never its secret.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct InvitationRow {
     /// To cancel it by.
     pub id: String,

@@ -1,5 +1,8 @@
 //! The command line on the broker: who is let in, and who holds what.
 
+use super::books::{
+    Api, Audit, Backup, Bandwidth, Confirm, History, Policy, Pool, Rename, Renumber, Roles, Space, Traffic,
+};
 use crate::duration::Span;
 use clap::{Args, Subcommand};
 use ln6_types::{Prefix, PublicKey, VerifyKey};
@@ -22,15 +25,87 @@ pub enum RegistryCommand {
     /// Send a waiting node away (on the broker)
     #[command(after_help = "Example: ln6d deny 3 --reason 'who are you?'")]
     Deny(Deny),
-    /// Stop trusting a holder's keys, for ever (on the broker)
-    #[command(after_help = "Example: ln6d revoke quintana --reason stolen")]
-    Revoke(Holder),
+    /// Take a holder's certificates away; can be undone for a week (on the broker)
+    #[command(after_help = "Example: ln6d revoke quintana --reason 'lost in the river'")]
+    Revoke(Revoke),
     /// Take a holder's rights away until 'resume' (on the broker)
     #[command(after_help = "Example: ln6d suspend quintana --reason abuse")]
     Suspend(Holder),
     /// End a suspension (on the broker)
     #[command(after_help = "Example: ln6d resume quintana")]
     Resume(Holder),
+    /// Undo a revocation, or the denial of a request, while that is possible (on the broker)
+    #[command(after_help = "Example: ln6d undo quintana")]
+    Undo(Undo),
+    /// Give a holder a larger or smaller prefix (on the broker)
+    #[command(after_help = "Example: ln6d resize quintana 52 --moving")]
+    Resize(Resize),
+    /// Keep a prefix from being given, except to one holder (on the broker)
+    #[command(after_help = "Example: ln6d reserve 2001:db8:4810::/48 --for escuela --note 'their old one'")]
+    Reserve(Reserve),
+    /// Lift a reservation (on the broker)
+    #[command(after_help = "Example: ln6d unreserve 2001:db8:4810::/48")]
+    Unreserve(Unreserve),
+    /// Prefixes that are kept (on the broker)
+    #[command(after_help = "Example: ln6d reservations")]
+    Reservations,
+    /// Requests that were denied; 'undo --request ID' lets one wait again (on the broker)
+    #[command(after_help = "Example: ln6d denials")]
+    Denials,
+    /// Who holds prefixes, with contacts; or one holder with everything (on the broker)
+    #[command(after_help = "Example: ln6d holders quin --sort=-since")]
+    Holders(Holders),
+    /// Everything about one holder (on the broker)
+    #[command(after_help = "Example: ln6d holder quintana")]
+    Holder(One),
+    /// Note something about a holder, or how to reach its people (on the broker)
+    #[command(after_help = "Example: ln6d note quintana --contact ana@example.net")]
+    Note(Note),
+    /// Pools and what is left of them (on the broker)
+    #[command(after_help = "Example: ln6d pools")]
+    Pools,
+    /// Add a pool, change or close one (on the broker)
+    #[command(subcommand)]
+    Pool(Pool),
+    /// Spans and caps; options change them (on the broker)
+    #[command(after_help = "Example: ln6d policy --validity 180d")]
+    Policy(Policy),
+    /// What a holder's nodes may be besides nodes (on the broker)
+    #[command(after_help = "Example: ln6d roles salida --exit true")]
+    Roles(Roles),
+    /// Who held a prefix or an address, and when (on the broker)
+    #[command(after_help = "Example: ln6d history 2001:db8:4812::7 --at 2026-03-01T00:00:00Z")]
+    History(History),
+    /// What was done and by whom, newest first (on the broker)
+    #[command(after_help = "Example: ln6d audit --holder quintana")]
+    Audit(Audit),
+    /// A block of addresses as a map of 16 x 16 (on the broker)
+    #[command(after_help = "Example: ln6d space 2001:db8:4800::/40")]
+    Space(Space),
+    /// What each of a holder's nodes may send and receive (on the broker)
+    #[command(after_help = "Example: ln6d bandwidth quintana 2500000")]
+    Bandwidth(Bandwidth),
+    /// Move everybody from one pool to another (on the broker)
+    #[command(after_help = "Example: ln6d renumber 2001:db8:4800::/40 2001:db8:9900::/40")]
+    Renumber(Renumber),
+    /// Give a holder another name (on the broker)
+    #[command(after_help = "Example: ln6d rename quintana quintana-norte")]
+    Rename(Rename),
+    /// Copy the registry aside while it is in use; or list the copies (on the broker)
+    #[command(after_help = "Example: ln6d backup")]
+    Backup(Backup),
+    /// Write the whole registry as one document (on the broker)
+    #[command(after_help = "Example: ln6d export > registry.json")]
+    Export,
+    /// Carry out what the page has asked for and only this machine may do; list it without a code
+    #[command(after_help = "Example: ln6d confirm k7m4qxab")]
+    Confirm(Confirm),
+    /// Traffic now, of the day and of the month, by peer
+    #[command(after_help = "Example: ln6d traffic")]
+    Traffic(Traffic),
+    /// The API's description for programs
+    #[command(subcommand)]
+    Api(Api),
     /// Give a holder's prefix to a new node; prints an invitation for it (on the broker)
     #[command(after_help = "Example: ln6d replace quintana")]
     Replace(Replace),
@@ -92,6 +167,12 @@ pub struct Approve {
     /// As one more key of this holder
     #[arg(long, conflicts_with_all = ["prefix", "size", "name"])]
     pub holder: Option<String>,
+    /// Kept in the journal
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Only if the request still is as it was then: its revision, as '--json' shows it
+    #[arg(long, value_name = "REVISION")]
+    pub expect: Option<u64>,
 }
 
 /// `deny`.
@@ -102,16 +183,135 @@ pub struct Deny {
     /// Told to the asker
     #[arg(long)]
     pub reason: Option<String>,
+    /// Only if the request still is as it was then: its revision, as '--json' shows it
+    #[arg(long, value_name = "REVISION")]
+    pub expect: Option<u64>,
 }
 
-/// `revoke`, `suspend`, `resume`.
+/// `suspend`, `resume`.
 #[derive(Args, Debug)]
 pub struct Holder {
-    /// The holder's name, as 'ln6d prefixes' shows it
+    /// The holder's name, as 'ln6d holders' shows it
     pub name: String,
     /// Kept in the journal
     #[arg(long)]
     pub reason: Option<String>,
+    /// Only if the holder still is as it was then: its revision, as '--json' shows it
+    #[arg(long, value_name = "REVISION")]
+    pub expect: Option<u64>,
+}
+
+/// `revoke`.
+#[derive(Args, Debug)]
+pub struct Revoke {
+    /// The holder's name, as 'ln6d holders' shows it; or one key
+    pub name: String,
+    /// Kept in the journal
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Somebody else may have the key: it is barred at once and for ever
+    #[arg(long)]
+    pub compromised: bool,
+    /// Only if the holder still is as it was then: its revision, as '--json' shows it
+    #[arg(long, value_name = "REVISION")]
+    pub expect: Option<u64>,
+}
+
+/// `undo`.
+#[derive(Args, Debug)]
+pub struct Undo {
+    /// The holder whose revocation is undone, or the key
+    #[arg(required_unless_present = "request")]
+    pub name: Option<String>,
+    /// Instead: a request that was denied, as 'ln6d denials' shows it
+    #[arg(long, conflicts_with = "name", value_name = "ID")]
+    pub request: Option<String>,
+    /// Kept in the journal
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Only if the holder still is as it was then: its revision, as '--json' shows it
+    #[arg(long, value_name = "REVISION")]
+    pub expect: Option<u64>,
+}
+
+/// `resize`.
+#[derive(Args, Debug)]
+pub struct Resize {
+    /// The holder's name, or the prefix
+    pub what: String,
+    /// The new prefix length
+    #[arg(value_parser = clap::value_parser!(u8).range(16..=128))]
+    pub size: u8,
+    /// Another prefix will do; the old one stays valid for a while
+    #[arg(long)]
+    pub moving: bool,
+    /// Kept in the journal
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Only if the holder still is as it was then: its revision, as '--json' shows it
+    #[arg(long, value_name = "REVISION")]
+    pub expect: Option<u64>,
+}
+
+/// `reserve`.
+#[derive(Args, Debug)]
+pub struct Reserve {
+    /// What to keep; within a pool
+    pub prefix: Prefix,
+    /// Whom for, by name
+    #[arg(long = "for", value_name = "NAME")]
+    pub holder: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+}
+
+/// `unreserve`.
+#[derive(Args, Debug)]
+pub struct Unreserve {
+    /// Exactly as reserved
+    pub prefix: Prefix,
+    /// Kept in the journal
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `holders`.
+#[derive(Args, Debug)]
+pub struct Holders {
+    /// Only with this in their name, keys, prefixes, contact or note
+    pub text: Option<String>,
+    /// Only in this state: active, suspended, revoked, left, gone
+    #[arg(long)]
+    pub state: Option<String>,
+    /// By name, since, state, prefix or expiry; with a '-' in front backwards
+    #[arg(long, allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Leave out so many
+    #[arg(long, default_value_t = 0)]
+    pub offset: u64,
+    /// Show so many
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: Option<u32>,
+}
+
+/// `holder`.
+#[derive(Args, Debug)]
+pub struct One {
+    /// The holder's name, as 'ln6d holders' shows it
+    pub name: String,
+}
+
+/// `note`.
+#[derive(Args, Debug)]
+pub struct Note {
+    /// The holder's name, as 'ln6d holders' shows it
+    pub name: String,
+    /// What to remember; '' erases it
+    pub text: Option<String>,
+    /// How to reach its people; '' erases it
+    #[arg(long, value_name = "TEXT")]
+    pub contact: Option<String>,
 }
 
 /// `replace`.

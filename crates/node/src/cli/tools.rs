@@ -50,7 +50,7 @@ pub struct RpcdCall {
 #[derive(Args, Debug)]
 pub struct Graph {
     /// For which program
-    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    #[arg(long, value_enum, default_value_t = GraphFormat::Table)]
     pub format: GraphFormat,
 }
 
@@ -58,6 +58,8 @@ pub struct Graph {
 #[cfg(feature = "broker")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum GraphFormat {
+    /// For people
+    Table,
     /// Graphviz
     Dot,
     /// NetJSON NetworkGraph

@@ -25,6 +25,10 @@ pub(super) fn run(graph: &Graph, layout: &Layout, output: &Output) -> Result<Exi
     });
     let text = match graph.format {
         _ if output.is_json() => picture.to_json() + "\n",
+        GraphFormat::Table => {
+            output.show(picture);
+            return Ok(Exit::Ok);
+        }
         GraphFormat::Json => picture.to_json() + "\n",
         GraphFormat::Dot => export::dot(&picture),
         GraphFormat::Csv => export::links_csv(&picture),

@@ -64,6 +64,12 @@ impl Output {
         }
     }
 
+    /// Whether a person will be asked before something that hurts.
+    #[cfg(feature = "broker")]
+    pub(super) fn can_ask(self) -> bool {
+        !self.yes && !self.json && io::stdin().is_terminal()
+    }
+
     /// Asks before something that cannot be taken back.
     pub(super) fn confirm(self, question: &str) -> Result<(), CliError> {
         if self.yes {

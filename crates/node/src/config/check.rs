@@ -7,6 +7,7 @@ use super::{
 };
 use crate::error::Trouble;
 use crate::logging::Level;
+use ln6_crypto::seal::Suite;
 use ln6_types::{Prefix, PublicKey};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -48,12 +49,20 @@ pub(super) fn config(raw: raw::Config) -> Checked<Config> {
     })
 }
 
+/// What to seal with; `auto` = as measured.
+const SUITES: [(&str, Option<Suite>); 3] = [
+    ("auto", None),
+    (Suite::Aes256Gcm.name(), Some(Suite::Aes256Gcm)),
+    (Suite::ChaCha20Poly1305.name(), Some(Suite::ChaCha20Poly1305)),
+];
+
 fn node(raw: &raw::Node) -> Checked<Node> {
     let listen = port(raw.listen.as_ref())?.unwrap_or(PORT);
     let offload = match &raw.offload {
         Some(word) => choose(word, &[("auto", true), ("off", false)])?,
         None => true,
     };
+    let suite = raw.suite.as_ref().map(|word| choose(word, &SUITES)).transpose()?.flatten();
     Ok(Node {
         name: name(&raw.name)?,
         listen,
@@ -64,6 +73,7 @@ fn node(raw: &raw::Node) -> Checked<Node> {
         public: raw.public.iter().map(|text| endpoint(text, Some(listen))).collect::<Checked<_>>()?,
         log: raw.log.as_ref().map(|word| choose(word, &Level::ALL)).transpose()?.unwrap_or_default(),
         offload,
+        suite,
     })
 }
 

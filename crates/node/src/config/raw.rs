@@ -48,6 +48,7 @@ pub(super) struct Node {
     pub(super) public: Vec<Spanned<String>>,
     pub(super) log: Option<Spanned<String>>,
     pub(super) offload: Option<Spanned<String>>,
+    pub(super) suite: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

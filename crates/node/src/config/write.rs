@@ -1,6 +1,7 @@
 //! The configuration as text: what is set, and as comments what could be.
 
 use super::{Admission, Config, Firewall, Inbound, Join, Lan, Network, Node, Pool, Protocol, Psk, Wireguard};
+use ln6_crypto::seal::Suite;
 use std::fmt::{Display, Write as _};
 use zeroize::Zeroizing;
 
@@ -91,6 +92,8 @@ fn node(out: &mut String, node: &Node) {
     set(out, "log", quote(node.log.word()), node.log == usual.log);
     out.push_str("# Segmentation offloads of the kernel: \"auto\" or \"off\".\n");
     set(out, "offload", quote(if node.offload { "auto" } else { "off" }), node.offload);
+    out.push_str("# Cipher between ln6d nodes: \"auto\" (the faster one here), \"aes-256-gcm\" or \"chacha20-poly1305\".\n");
+    set(out, "suite", quote(node.suite.map_or("auto", Suite::name)), node.suite.is_none());
 }
 
 fn network(out: &mut String, network: &Network) {

@@ -61,8 +61,9 @@ impl News {
             .chain(&self.beside)
             .cloned()
             .collect();
-        all.sort_by(|a, b| {
-            (b.severity.cmp(&a.severity)).then_with(|| (&a.code, &a.message).cmp(&(&b.code, &b.message)))
+        all.sort_unstable_by(|a, b| {
+            let rest = || (&a.code, &a.message, &a.hint).cmp(&(&b.code, &b.message, &b.hint));
+            b.severity.cmp(&a.severity).then_with(rest)
         });
         all.dedup_by(|a, b| a.code == b.code && a.message == b.message);
         all

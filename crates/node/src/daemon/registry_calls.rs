@@ -1,6 +1,7 @@
 //! Requests that the registry answers.
 
 mod actions;
+mod effects;
 mod kept;
 mod lists;
 mod resolve;
@@ -22,6 +23,9 @@ use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot};
 
 type Answer = oneshot::Sender<Result<Reply, ApiError>>;
+
+/// What only somebody at the machine may do, the registry refuses to others with this code.
+const NEEDS_OPERATOR: &str = "needs_operator";
 
 /// All that answering takes. Cheap to clone: it goes along from one answer of the desk to the next.
 #[derive(Clone)]
@@ -97,9 +101,11 @@ fn send(answer: Answer, result: Result<Reply, ApiError>) {
 pub(crate) fn ask(context: Context, request: RegistryRequest, answer: Answer) {
     match request {
         RegistryRequest::Act(action) => actions::act(context, *action, answer),
+        RegistryRequest::Preview(preview) => effects::preview(&context, preview.action, answer),
         RegistryRequest::Confirm(confirm) => actions::confirm(context, &confirm.code, answer),
-        RegistryRequest::Confirmations => actions::confirmations(&context, answer),
+        RegistryRequest::Confirmations => effects::confirmations(&context, answer),
         RegistryRequest::Backup => actions::backup(&context, answer),
+        RegistryRequest::OpenApi => send(answer, Ok(Reply::Json(crate::api::OPENAPI.to_owned()))),
         RegistryRequest::Backups => send(answer, actions::backups(&context)),
         question => lists::question(&context, question, answer),
     }

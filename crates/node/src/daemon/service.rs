@@ -251,7 +251,7 @@ impl Daemon {
                 }
             }
         }
-        rows.sort_by_key(|row| row.prefix);
+        rows.sort_unstable_by_key(|row| row.prefix);
         rows
     }
 

@@ -222,6 +222,8 @@ impl Control {
         let known = self.peers.by_key(&key).and_then(|idx| self.peers.get_mut(idx));
         if let Some(peer) = known {
             peer.failures = 0;
+            let idx = peer.idx;
+            self.settle_suite(now, idx);
         }
         self.review_at = self.review_at.min(now + REVIEW_SOON);
     }
@@ -509,8 +511,10 @@ impl Control {
         let reachable = self.is_reachable();
         if let Some(last) = self.membership.record(&self.key, wall) {
             let addresses = last.endpoints.iter().map(|endpoint| &endpoint.addr);
-            let same =
-                last.reachable == reachable && last.transit == self.transit && addresses.eq(&endpoints);
+            let same = last.reachable == reachable
+                && last.transit == self.transit
+                && addresses.eq(&endpoints)
+                && last.suites == self.suite_ids();
             let half = last.at + RECORD_TIME / 2;
             if same && last.counter == self.record_counter && wall < half {
                 self.record_at = now + half.since(wall);
@@ -530,7 +534,7 @@ impl Control {
             endpoints: endpoints.into_iter().map(|addr| Endpoint { addr, kind: EndpointKind::Udp }).collect(),
             transit: self.transit,
             reachable,
-            suites: vec![0],
+            suites: self.suite_ids(),
             version: 1,
         };
         if let Ok(signed) = Signed::sign(record, &self.signing) {

@@ -179,7 +179,7 @@ impl Control {
         let hello = Hello {
             version: VERSION,
             network: self.network,
-            suites: vec![0],
+            suites: self.suite_ids(),
             seen_at,
             transit: self.transit,
             meta,

@@ -33,6 +33,8 @@ pub(crate) const FIGURES: &[(&str, &str, bool)] = &[
     ("cpu", "daemons' CPU-seconds per Gbit, TCP 4 streams", false),
     ("kpps_64", "UDP 64 B, kpps below 1 % loss", true),
     ("kpps_1340", "UDP 1340 B, kpps below 1 % loss", true),
+    ("flood_64", "UDP 64 B, kpps delivered of a flood", true),
+    ("cpu_64", "daemons' CPU-µs per delivered packet of that flood", false),
     ("ping_p50", "ping idle p50, ms", false),
     ("ping_p99", "ping idle p99, ms", false),
     ("loaded_p50", "ping under TCP 4 streams p50, ms", false),
@@ -45,7 +47,7 @@ pub(crate) const FIGURES: &[(&str, &str, bool)] = &[
 impl Measured {
     /// The most telling of them on one line.
     pub(crate) fn line(&self) -> String {
-        let shown = ["tcp_1", "tcp_4", "lan_1", "cpu", "kpps_64", "loaded_p99"];
+        let shown = ["tcp_1", "tcp_4", "lan_1", "cpu", "flood_64", "cpu_64", "kpps_64", "loaded_p99"];
         let known = shown.iter().filter_map(|name| Some(format!("{name} {:.2}", self.0.get(name)?)));
         known.collect::<Vec<_>>().join("  ")
     }
@@ -74,6 +76,15 @@ pub(crate) fn measure(world: &World, options: &Options) -> Result<Measured> {
         let pair = Pair { from: la, to: lb, address: lan[1] };
         for (name, streams) in [("lan_1", "1"), ("lan_4", "4")] {
             figures.insert(name, pair.tcp(options.seconds, &["-P", streams])?.gbit);
+        }
+    }
+    if options.wants("flood") {
+        let before = cpu_seconds(&world.daemons);
+        let delivered = ends.udp(64, FIRST_RATE)?.0; // for one second
+        let spent = cpu_seconds(&world.daemons) - before;
+        figures.insert("flood_64", delivered / 1000.0);
+        if !world.daemons.is_empty() && delivered > 0.0 {
+            figures.insert("cpu_64", spent * 1e6 / delivered);
         }
     }
     if options.wants("udp") {

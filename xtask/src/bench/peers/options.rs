@@ -10,7 +10,7 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     /// Programs to measure; empty = all that can be had.
     pub(crate) only: Vec<String>,
-    /// Cases to measure (`tcp`, `lan`, `udp`, `ping`); empty = all.
+    /// Cases to measure (`tcp`, `lan`, `flood`, `udp`, `ping`); empty = all.
     pub(crate) cases: Vec<String>,
     /// Further programs, `NAME=COMMAND`.
     pub(crate) with: Vec<(String, String)>,

@@ -1,13 +1,11 @@
 //! Changes: carried out as orders of the registry, or kept for somebody at the machine.
 
 use super::resolve::{INVITATION, Made, resolve};
-use super::{Context, refused, send, words};
-use crate::api::{Action, Caller, Reply};
+use super::{Context, NEEDS_OPERATOR, effects, refused, send, words};
+use crate::api::{ActingFor, Action, Caller, Reply};
 use crate::daemon::broker;
 use crate::error::{ApiError, CliError, Trouble};
-use crate::schema::{
-    ActionReply, BackupList, BackupRow, ConfirmationList, ConfirmationRow, InviteReply, Time,
-};
+use crate::schema::{ActionReply, BackupList, BackupRow, EffectsReport, InviteReply, Time};
 use ln6_broker::{Done, Refused};
 use ln6_registry::{Event, InvitationId, Order, Secret, What};
 use ln6_types::{Prefix, UnixTime};
@@ -17,9 +15,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 type Answer = oneshot::Sender<Result<Reply, ApiError>>;
-
-/// What only somebody at the machine may do, the registry refuses to others with this code.
-const NEEDS_OPERATOR: &str = "needs_operator";
 
 /// What the orders of one change have brought about.
 #[derive(Default)]
@@ -36,8 +31,9 @@ pub(super) fn act(context: Context, action: Action, answer: Answer) {
         Ok(mut made) => {
             let orders = std::mem::take(&mut made.orders).into_iter();
             let ask = again.clone();
-            let end = move |outcome: Result<Outcome, Refused>| {
-                send(answer, ended(&ask, &asked, &made, outcome));
+            let end = move |outcome: Result<Outcome, Refused>| match outcome {
+                Err(why) if why.code == NEEDS_OPERATOR => keep(&ask, asked, made, why, answer),
+                outcome => send(answer, ended(&ask, &asked, &made, outcome)),
             };
             carry(again, orders, Outcome::default(), Box::new(end));
         }
@@ -76,27 +72,33 @@ fn ended(
             }
             reply(context, action, made, &outcome)
         }
-        Err(why) if why.code == NEEDS_OPERATOR => keep(context, action, made).unwrap_or(Err(refused(why))),
         Err(why) => Err(refused(why)),
     }
 }
 
-/// Keeps what the page or a token may not do alone; `None` for anybody else.
-fn keep(context: &Context, action: &Action, made: &Made) -> Option<Result<Reply, ApiError>> {
-    let Caller::For(actor) = &context.who else { return None };
+/// Keeps what the page or a token may not do alone, if it could be done at all; refuses it to anybody else.
+fn keep(context: &Context, action: Action, made: Made, why: Refused, answer: Answer) {
+    let Caller::For(actor) = context.who.clone() else { return send(answer, Err(refused(why))) };
+    let told = context.clone();
+    let asked = action.clone();
+    let weighed = move |report: Result<EffectsReport, ApiError>| {
+        send(answer, report.and_then(|_| kept(&told, &actor, &asked, &made)));
+    };
+    effects::weigh(context, action, Box::new(weighed));
+}
+
+fn kept(context: &Context, actor: &ActingFor, action: &Action, made: &Made) -> Result<Reply, ApiError> {
     let random = ln6_host::entropy::bytes::<8>()
-        .map_err(|error| CliError::new(Trouble::Internal, format!("no randomness: {error}")));
-    let kept = random.and_then(|random| context.kept.keep(context.wall, actor, action, random));
-    Some(kept.map(|kept| {
-        let message = format!("{actor} asks for {}: 'ln6d confirm {}'", action.word(), kept.code);
-        event(context, "confirmation_waits", message);
-        Reply::of(ActionReply {
-            done: "kept".to_owned(),
-            name: Some(made.name.clone()),
-            until: Some(Time(kept.until)),
-            confirm: Some(kept.code),
-            ..ActionReply::default()
-        })
+        .map_err(|error| CliError::new(Trouble::Internal, format!("no randomness: {error}")))?;
+    let kept = context.kept.keep(context.wall, actor, action, random)?;
+    let message = format!("{actor} asks for {}: 'ln6d confirm {}'", action.word(), kept.code);
+    event(context, "confirmation_waits", message);
+    Ok(Reply::of(ActionReply {
+        done: "kept".to_owned(),
+        name: Some(made.name.clone()),
+        until: Some(Time(kept.until)),
+        confirm: Some(kept.code),
+        ..ActionReply::default()
     }))
 }
 
@@ -168,22 +170,6 @@ fn undo_until(events: &[Event]) -> Option<UnixTime> {
         _ => None,
     });
     ends.min()
-}
-
-/// What waits to be confirmed.
-pub(super) fn confirmations(context: &Context, answer: Answer) {
-    let row = |waiting: super::kept::Waiting| ConfirmationRow {
-        code: waiting.code,
-        action: waiting.action.word().to_owned(),
-        request: waiting.action.body(),
-        actor: waiting.actor.to_string(),
-        asked: Time(waiting.asked),
-        until: Time(waiting.until),
-        effects: Vec::new(),
-        refused: None,
-    };
-    let confirmations = context.kept.all(context.wall).into_iter().map(row).collect();
-    send(answer, Ok(Reply::of(ConfirmationList { confirmations })));
 }
 
 /// Carries out what was kept, as the operator, with who asked for it as the reason.

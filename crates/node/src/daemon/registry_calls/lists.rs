@@ -6,13 +6,13 @@ use crate::error::{ApiError, CliError, Trouble};
 use crate::schema::{
     AuditList, AuditRow, DenialList, DenialRow, HeldRow, HistoryList, HistoryRow, HolderList, HolderReport,
     HolderRow, InvitationList, InvitationRow, KeyRow, PolicyReport, PoolInfo, PoolList, PrefixList,
-    PrefixRow, RequestList, RequestRow, ReservationList, ReservationRow, Time,
+    PrefixRow, RequestList, RequestRow, ReservationList, ReservationRow, SpaceCell, SpaceReport, Time,
 };
 use ln6_broker::{Asked, AuditQuery, Audited, HolderCard, List, Listed, Refused};
 use ln6_registry::{
-    Actor, Admission, DelegationState, DenialView, HistoryView, HolderQuery, HolderSort, HolderState,
-    InvitationView, KeyState, KeyView, PAGE, Policy, PoolView, PrefixQuery, PrefixSort, PrefixView, Purpose,
-    ReservationView, Roles,
+    Actor, Admission, Cell, CellState, DelegationState, DenialView, HistoryView, HolderQuery, HolderSort,
+    HolderState, InvitationView, KeyState, KeyView, PAGE, Policy, PoolView, PrefixQuery, PrefixSort,
+    PrefixView, Purpose, ReservationView, Roles,
 };
 use ln6_types::{Prefix, UnixTime};
 use tokio::sync::oneshot;
@@ -66,6 +66,9 @@ pub(super) fn question(context: &Context, request: RegistryRequest, answer: Answ
             let make =
                 listed!(Reservations, rows => ReservationList { reservations: all(rows, reservation_row) });
             ask(context, List::Reservations, answer, make);
+        }
+        RegistryRequest::Space(api::Space { block }) => {
+            ask(context, List::Space { block }, answer, listed!(Space, space => space_report(space)));
         }
         RegistryRequest::Pools => pools(context, answer),
         RegistryRequest::Policy => {
@@ -333,6 +336,33 @@ fn policy_report(policy: &Policy) -> PolicyReport {
         move_seconds: policy.move_span,
         queue: policy.queue,
         queue_per_name: policy.queue_per_name,
+    }
+}
+
+fn space_report(space: ln6_registry::Space) -> SpaceReport {
+    SpaceReport { block: space.block, cells: all(space.cells, space_cell) }
+}
+
+fn space_cell(cell: Cell) -> SpaceCell {
+    let state = match cell.state {
+        CellState::Outside => "outside",
+        CellState::Free => "free",
+        CellState::Delegated => "delegated",
+        CellState::Suspended => "suspended",
+        CellState::Revoked => "revoked",
+        CellState::Quarantined => "quarantined",
+        CellState::Reserved => "reserved",
+        CellState::Hosts => "hosts",
+        CellState::Partly => "partly",
+    };
+    SpaceCell {
+        prefix: cell.prefix,
+        state: state.to_owned(),
+        share: cell.share,
+        delegations: cell.delegations as u64,
+        deeper: cell.state == CellState::Partly && cell.prefix.len() < 128,
+        holder: cell.holder,
+        inside: cell.inside,
     }
 }
 

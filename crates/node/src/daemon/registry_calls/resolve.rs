@@ -319,10 +319,10 @@ fn set_pool(body: api::Pool, known: Option<Pool>) -> Result<Made, ApiError> {
 }
 
 fn admission(word: &str) -> Result<Admission, ApiError> {
-    let known = [Admission::Invitation, Admission::Queue];
+    let known = [Admission::Invitation, Admission::Queue, Admission::KeyList];
     known.into_iter().find(|one| super::lists::admission(*one) == word).ok_or_else(|| {
         CliError::new(Trouble::BadRequest, "nobody is admitted in that way")
-            .hint("admission is 'invitation' or 'queue'")
+            .hint("admission is 'invitation', 'queue' or 'key_list'")
     })
 }
 

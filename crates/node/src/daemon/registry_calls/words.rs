@@ -7,7 +7,7 @@ use ln6_types::{Prefix, UnixTime};
 const REASON: usize = 200;
 
 /// The day of a moment.
-fn day(time: UnixTime) -> String {
+pub(super) fn day(time: UnixTime) -> String {
     crate::schema::Time(time).to_string().chars().take(10).collect()
 }
 

@@ -114,6 +114,10 @@ pub(crate) fn head(by: Party, at: UnixTime, last: u64) -> Item {
 }
 
 pub(crate) fn record(whom: Party, by: Party, counter: u64) -> Item {
+    record_naming(whom, by, counter, &[1])
+}
+
+pub(crate) fn record_naming(whom: Party, by: Party, counter: u64, suites: &[u8]) -> Item {
     let endpoint = Endpoint { addr: "192.0.2.1:6695".parse().expect("address"), kind: EndpointKind::Udp };
     let value = NodeRecord {
         network: network(),
@@ -124,7 +128,7 @@ pub(crate) fn record(whom: Party, by: Party, counter: u64) -> Item {
         endpoints: vec![endpoint],
         transit: false,
         reachable: true,
-        suites: vec![1],
+        suites: suites.to_vec(),
         version: 1,
     };
     let signed = Signed::sign(value, &by.signing()).expect("sign");

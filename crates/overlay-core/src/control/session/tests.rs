@@ -6,10 +6,10 @@ use core::net::Ipv4Addr;
 use ln6_crypto::SigningKey;
 use ln6_crypto::handshake::Tai64n;
 use ln6_crypto::keys::{StaticSecret, hash};
-use ln6_crypto::seal::Aead;
+use ln6_crypto::seal::{Aead, Suite};
 use ln6_types::{PublicKey, UnixTime};
 
-fn control() -> Control {
+pub(super) fn control() -> Control {
     control_with(NodeState::default(), NOW)
 }
 
@@ -30,6 +30,7 @@ fn control_with(saved: NodeState, wall: UnixTime) -> Control {
         firewall: false,
         exit: false,
         transit: true,
+        suites: vec![Suite::Aes256Gcm],
         mtu: 1420,
         seed: 4,
     };
@@ -41,9 +42,9 @@ fn control_with(saved: NodeState, wall: UnixTime) -> Control {
     Control::new(config, saved, secrets, at(0), wall)
 }
 
-const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+pub(super) const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 
-fn at(secs: u64) -> Instant {
+pub(super) fn at(secs: u64) -> Instant {
     Instant::from_micros(secs * 1_000_000)
 }
 
@@ -51,12 +52,16 @@ fn origin(number: u32) -> Origin {
     Origin::V4(Ipv4Addr::from_bits(number))
 }
 
-fn path(number: u16) -> Path {
+pub(super) fn path(number: u16) -> Path {
     Path::Udp(SocketAddr::from(([192, 0, 2, 1], number)))
 }
 
-fn keys(born: Instant, index: u32) -> Keys {
-    let aead = Aead::new(Suite::ChaCha20Poly1305, &[6; 32]).expect("suite");
+pub(super) fn keys(born: Instant, index: u32) -> Keys {
+    keys_of(Suite::ChaCha20Poly1305, born, index)
+}
+
+pub(super) fn keys_of(suite: Suite, born: Instant, index: u32) -> Keys {
+    let aead = Aead::new(suite, &[6; 32]).expect("suite");
     let send = Arc::new(SendKey::new(index, aead, born + REJECT_AFTER_TIME));
     Keys { send, index, born, initiator: false, path: path(1) }
 }
