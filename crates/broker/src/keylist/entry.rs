@@ -9,9 +9,7 @@ use thiserror::Error;
 pub(crate) const LARGEST: u64 = 4096;
 /// Octets of the longest contact.
 const CONTACT: usize = 128;
-/// Octets of the longest network name.
-const SSID: usize = 32;
-const WORDS: [&str; 5] = ["key", "sign", "size", "contact", "ssid"];
+const WORDS: [&str; 4] = ["key", "sign", "size", "contact"];
 
 /// What a file says of a node; the node's name is the file's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,9 +24,6 @@ pub struct Entry {
     /// How to reach its people.
     #[serde(default)]
     pub contact: Option<String>,
-    /// Its mesh's network name, for the proposal.
-    #[serde(default)]
-    pub ssid: Option<String>,
 }
 
 /// Why a file says nothing.
@@ -44,7 +39,7 @@ pub enum EntryError {
     #[error("line {0} is not 'word = value'")]
     Line(usize),
     /// A word that is not known.
-    #[error("line {line}: there is no '{word}' here; the words are key, sign, size, contact and ssid")]
+    #[error("line {line}: there is no '{word}' here; the words are key, sign, size and contact")]
     Unknown {
         /// From 1.
         line: usize,
@@ -85,7 +80,6 @@ impl Entry {
             sign: must("sign")?.parse().map_err(|_| bad_key("sign"))?,
             size: get("size").map(size).transpose()?,
             contact: get("contact").map(|text| line("contact", text, CONTACT)).transpose()?,
-            ssid: get("ssid").map(|text| line("ssid", text, SSID)).transpose()?,
         };
         if entry.key.0 == [0; 32] || entry.sign.0 == [0; 32] {
             return Err(EntryError::Value("key", "all zero"));
@@ -168,10 +162,6 @@ mod tests {
         assert_eq!(
             with("contact = \"a \\\"b\\\" \\\\ <script>\"").expect("x").contact.expect("c"),
             "a \"b\" \\ <script>"
-        );
-        assert_eq!(
-            with("ssid = quintanalibre.org.ar").expect("ssid").ssid.as_deref(),
-            Some("quintanalibre.org.ar")
         );
     }
 

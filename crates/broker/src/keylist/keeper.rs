@@ -97,7 +97,7 @@ impl Keeper {
         clock: fn() -> UnixTime,
         prepare: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
-        let office = DeskOffice { desk, list: settings.name.clone() };
+        let office = DeskOffice::new(desk, settings.name.clone());
         Keeper::with_office(settings, office, clock, prepare)
     }
 
@@ -311,26 +311,20 @@ impl Look {
         let todo = plan(&list, memory, now, confirmed);
         let mut complaints = list.complaints;
         complaints.extend(todo.complaints);
-        // Who was asked for before, and whose answer was lost, is this list's in any case.
-        let asked: Vec<String> = memory
-            .nodes
-            .iter()
-            .filter(|(_, kept)| kept.stage == Stage::Asked)
-            .map(|(name, _)| name.clone())
-            .collect();
         for (name, change) in &todo.changes {
             if let Change::Admit { entry, .. } = change {
                 memory.nodes.insert(name.clone(), Kept { entry: entry.clone(), stage: Stage::Asked });
             }
         }
         if !todo.changes.is_empty() {
+            self.office.begin(now).map_err(Stop::registry)?;
             memory.save(&file).map_err(|error| Stop::disk(&error))?;
         }
         let mut done = 0;
         for (name, change) in &todo.changes {
             let carried = self.office.carry_out(now, change);
             let listed = list.entries.get(name);
-            match settle(memory, name, change, carried, asked.contains(name)) {
+            match settle(memory, name, change, carried) {
                 Ok(changed) => done += usize::from(changed),
                 Err(text) => complaints.push(Complaint::new(name, text)),
             }
@@ -384,13 +378,8 @@ fn settle(
     name: &str,
     change: &Change,
     carried: Result<Carried, Refused>,
-    asked_before: bool,
 ) -> Result<bool, String> {
     match (change, carried) {
-        (Change::Admit { .. }, Ok(Carried::AsItWas)) if !asked_before => {
-            memory.nodes.remove(name);
-            Err("is in already, but not by this list; the list leaves it alone".to_owned())
-        }
         (Change::Admit { .. }, Ok(carried)) => {
             note(memory, name, |kept| kept.stage = Stage::In);
             Ok(carried == Carried::Done)
@@ -404,8 +393,11 @@ fn settle(
             note(memory, name, |kept| kept.stage = Stage::Out);
             Ok(true)
         }
-        (Change::Suspend { .. }, Ok(Carried::AsItWas)) => Ok(false),
         // Somebody else has suspended or revoked it: then it is not this list that may bring it back.
+        (Change::Suspend { .. }, Ok(Carried::AsItWas)) => {
+            memory.nodes.remove(name);
+            Ok(false)
+        }
         (Change::Suspend { .. }, Err(why)) if over(&why.code) => {
             memory.nodes.remove(name);
             Ok(false)
@@ -471,6 +463,13 @@ impl Stop {
         let text = format!("what the key list has done cannot be read or written: {error}");
         let hint = "mend the disk or the file 'memory.json'; nothing was changed";
         Stop::Here(State::Unreachable, Why { code: "keylist_disk", text, hint })
+    }
+}
+
+impl Stop {
+    fn registry(why: Refused) -> Self {
+        let hint = "it is tried again at the next look";
+        Stop::Here(State::Unreachable, Why { code: "keylist_registry", text: why.text, hint })
     }
 }
 

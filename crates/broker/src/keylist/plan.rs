@@ -20,6 +20,8 @@ pub enum Change {
     Resume {
         /// Who.
         name: String,
+        /// As it was listed before.
+        entry: Entry,
     },
     /// Another key takes its place; the old one is not trusted any more.
     Rekey {
@@ -46,6 +48,8 @@ pub enum Change {
     Suspend {
         /// Who.
         name: String,
+        /// Its key.
+        key: PublicKey,
     },
 }
 
@@ -98,7 +102,7 @@ pub fn plan(list: &Listing, memory: &Memory, now: UnixTime, confirmed: bool) -> 
         let renamed = listed.contains(&kept.entry.key) && !list.entries.contains_key(name);
         let there = list.entries.contains_key(name) || list.broken.contains(name);
         if kept.stage != Stage::Out && !there && !renamed {
-            let suspend = Change::Suspend { name: name.clone() };
+            let suspend = Change::Suspend { name: name.clone(), key: kept.entry.key };
             takes.push((name.clone(), vec![suspend], Gone::Removed(name.clone())));
         }
     }
@@ -136,7 +140,7 @@ impl Plan {
         match kept.stage {
             // Asking again is harmless, and says whether the first time was heard.
             Stage::Asked => self.push(name, Change::Admit { name: owned(), entry: kept.entry.clone() }),
-            Stage::Out => self.push(name, Change::Resume { name: owned() }),
+            Stage::Out => self.push(name, Change::Resume { name: owned(), entry: kept.entry.clone() }),
             Stage::In => {}
         }
         if (kept.entry.key, kept.entry.sign) != (entry.key, entry.sign) {
@@ -161,7 +165,7 @@ mod tests {
 
     fn entry(number: u8) -> Entry {
         let (key, sign) = (PublicKey([number; 32]), VerifyKey([number; 32]));
-        Entry { key, sign, size: Some(56), contact: None, ssid: None }
+        Entry { key, sign, size: Some(56), contact: None }
     }
 
     fn list(numbers: impl IntoIterator<Item = u8>) -> Listing {
