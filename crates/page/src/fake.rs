@@ -326,7 +326,7 @@ impl Fake {
                     actor: if seq.is_multiple_of(3) { "admin:luz".into() } else { "operator".into() },
                     kind: "granted".into(),
                     holder: Some(self.name((seq % 20) as u32)),
-                    prefix: Some(Fake::prefix((seq % 20) as u32)),
+                    prefixes: vec![Fake::prefix((seq % 20) as u32)],
                     reason: seq.is_multiple_of(2).then(|| self.said("asked at the assembly")),
                     message: self.said(&format!(
                         "{} was given {}",
@@ -342,6 +342,7 @@ impl Fake {
                     prefix: Fake::prefix(7000 + n),
                     holder: (n == 1).then(|| self.name(1)),
                     note: self.said("for the clinic"),
+                    revision: 2,
                 };
                 ReservationList { reservations: (1..4).map(row).collect() }.to_json()
             }
@@ -508,7 +509,9 @@ impl Fake {
                 prefix,
                 state: state.into(),
                 share: if whole.is_some() { 1.0 } else { first.map_or(0.0, |_| f64::from(more + 1) * wide) },
+                delegations: first.map_or(0, |_| u64::from(more) + 1),
                 holder: whole.map(|(_, n)| self.name(n)),
+                inside: whole.map(|(held, _)| held).filter(|held| *held != prefix),
                 deeper: state == "mixed",
             }
         };

@@ -69,7 +69,9 @@ mod tests {
             prefix: prefix.parse().expect("prefix"),
             state: state.into(),
             share: 0.0,
+            delegations: 0,
             holder: None,
+            inside: None,
             deeper: false,
         }
     }

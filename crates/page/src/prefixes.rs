@@ -105,6 +105,7 @@ async fn table(app: &App, visitor: &Visitor, pools: &[PoolInfo], query: &crate::
         text: Some(filter.text.clone()).filter(|text| !text.is_empty()),
         state: Some(filter.state.clone()).filter(|state| !state.is_empty()),
         pool: None,
+        sort: None,
         offset: filter.from,
         limit: Some(ROWS),
     };
