@@ -276,11 +276,13 @@ pub fn stable_code(code: Cow<'static, str>) -> Cow<'static, str> {
 fn exit_of(code: &str) -> Exit {
     match code {
         "invitation_unknown" | "key_unknown" | "no_pool" => Exit::NotFound,
-        "text_invalid" | "outside_pool" | "pool_invalid" | "policy_invalid" => Exit::Usage,
+        "text_invalid" | "outside_pool" | "pool_invalid" | "policy_invalid" | "rate_invalid" => Exit::Usage,
         "state_changed" | "overlap" | "key_taken" | "key_revoked" | "queue_full" | "too_many" => {
             Exit::Conflict
         }
-        "not_allowed" | "needs_operator" | "denied" | "suspended" | "invitation_needed" => Exit::Denied,
+        "not_allowed" | "needs_operator" | "denied" | "suspended" | "invitation_needed" | "not_listed" => {
+            Exit::Denied
+        }
         _ => Exit::Failed,
     }
 }

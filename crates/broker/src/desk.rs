@@ -36,6 +36,7 @@ enum Work {
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
     SetContact { key: PublicKey, text: String, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
+    Export { to: PathBuf, cards: bool, reply: Reply<Result<(), Refused>> },
 }
 
 /// The way to the desk; cheap to clone. No method blocks: a full desk answers `busy` at once, on the caller's thread.
@@ -97,6 +98,11 @@ impl DeskHandle {
         self.send(Work::Backup { to, reply });
     }
 
+    /// Writes everything as text to a new file, with contacts and notes only if asked; `Store::import` reads it.
+    pub fn export(&self, to: PathBuf, cards: bool, reply: Reply<Result<(), Refused>>) {
+        self.send(Work::Export { to, cards, reply });
+    }
+
     fn send(&self, work: Work) {
         match self.work.try_send(work) {
             Ok(()) => {}
@@ -120,7 +126,10 @@ fn refuse(work: Work, why: &Refused) {
         Work::Preview { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
-        Work::EraseContact { reply, .. } | Work::SetContact { reply, .. } | Work::Backup { reply, .. } => {
+        Work::EraseContact { reply, .. }
+        | Work::SetContact { reply, .. }
+        | Work::Backup { reply, .. }
+        | Work::Export { reply, .. } => {
             reply(Err(why))
         }
     }
@@ -256,6 +265,10 @@ impl<J: Journal + 'static> Desk<J> {
                     group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
                 }
             }
+            Command::AdmitListed { key, contact: Some(text), .. } => {
+                let owner = Owner::Key(*key);
+                group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
+            }
             Command::SetContact { holder, text } => {
                 let Some(holder) = named(holder) else { return };
                 let owner = Owner::Holder(holder.id);
@@ -344,6 +357,9 @@ impl<J: Journal + 'static> Desk<J> {
             (Work::EraseContact { reply, .. }, _) => reply(Ok(())),
             // It was written with the group.
             (Work::SetContact { reply, .. }, _) => reply(Ok(())),
+            (Work::Export { to, cards, reply }, _) => {
+                reply(self.journal.export(&to, cards).map_err(|error| (&error).into()))
+            }
             (Work::Backup { to, reply }, _) => {
                 reply(self.journal.backup(&to).map_err(|error| (&error).into()))
             }

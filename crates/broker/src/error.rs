@@ -17,6 +17,8 @@ pub enum StoreError {
         file.display(), file.display()
     )]
     Damaged { file: PathBuf, detail: String },
+    #[error("{} is not a whole export ({detail}); nothing was imported. Take another copy of it, or an older export", file.display())]
+    ExportDamaged { file: PathBuf, detail: String },
     #[error("{} is not a registry of ln6d, or its first page is damaged; it has been left as it is. Check the directory, or put the newest backup in its place", file.display())]
     Foreign { file: PathBuf },
     #[error(
@@ -38,6 +40,7 @@ impl StoreError {
             StoreError::Full { .. } => "disk_full",
             StoreError::Locked { .. } => "store_locked",
             StoreError::Damaged { .. } => "store_damaged",
+            StoreError::ExportDamaged { .. } => "export_damaged",
             StoreError::Foreign { .. } => "store_foreign",
             StoreError::Newer { .. } => "store_newer",
             StoreError::Denied { .. } => "store_denied",

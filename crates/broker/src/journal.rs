@@ -115,4 +115,7 @@ pub trait Journal: Send {
 
     /// Writes a whole copy to a new file.
     fn backup(&mut self, to: &Path) -> Result<(), StoreError>;
+
+    /// Writes everything as text to a new file, with contacts and notes only if asked.
+    fn export(&mut self, to: &Path, cards: bool) -> Result<(), StoreError>;
 }

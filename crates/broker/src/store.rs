@@ -1,5 +1,6 @@
 //! The journal in SQLite: one table of events, write-ahead log, synced before it is acknowledged.
 
+mod export;
 mod find;
 mod layout;
 
@@ -214,6 +215,10 @@ impl Journal for Store {
 
     fn backup(&mut self, to: &Path) -> Result<(), StoreError> {
         copy_to(&self.connection, to)
+    }
+
+    fn export(&mut self, to: &Path, cards: bool) -> Result<(), StoreError> {
+        Store::export(self, to, cards)
     }
 }
 

@@ -271,3 +271,75 @@ fn a_request_decided_by_two_at_once_is_decided_once_and_the_second_is_told() {
     let answers: Vec<_> = rx.iter().take(2).collect();
     assert_eq!(answers, [Ok(()), Err("state_changed".to_owned())]);
 }
+
+#[test]
+fn an_export_that_is_imported_gives_the_same_export() {
+    let scratch = Scratch::new("export");
+    let file = scratch.file("registry.db");
+    old_file(&file, OLD_JOURNAL);
+    let (mut store, registry) = open(&file);
+    let about = registry.holder_named("mesh1").expect("holder").id;
+    let note = Some("line one\nline two \u{202e} <b>".to_owned());
+    store.append(&[], &[CardChange { owner: Owner::Holder(about), contact: None, note }]).expect("card");
+    let (whole, bare) = (scratch.file("whole.jsonl"), scratch.file("bare.jsonl"));
+    store.export(&whole, true).expect("export");
+    store.export(&bare, false).expect("export");
+    let text = std::fs::read_to_string(&whole).expect("text");
+    assert!(text.contains("ana@example.org") && text.contains(OLD_JOURNAL));
+    assert!(!std::fs::read_to_string(&bare).expect("text").contains("ana@example.org"));
+    assert_eq!(
+        store.export(&whole, true).map_err(|error| error.code()),
+        Err("store_denied"),
+        "never written over"
+    );
+    drop(store);
+    for source in [&whole, &bare] {
+        let copy = scratch.file("copy.db");
+        let (store, imported) = Store::import(&copy, source).expect("import");
+        assert!(imported == registry);
+        let again = scratch.file("again.jsonl");
+        store.export(&again, source == &whole).expect("export");
+        assert_eq!(std::fs::read(&again).expect("again"), std::fs::read(source).expect("first"));
+        assert_eq!(Store::import(&copy, source).map(drop).map_err(|error| error.code()), Err("store_denied"));
+        drop(store);
+        assert_eq!(index(&copy), index(&file));
+        std::fs::remove_file(&copy).expect("removed");
+        std::fs::remove_file(&again).expect("removed");
+    }
+}
+
+#[test]
+fn a_damaged_export_imports_nothing() {
+    let scratch = Scratch::new("bad-export");
+    let file = scratch.file("registry.db");
+    old_file(&file, OLD_JOURNAL);
+    let (store, _) = open(&file);
+    let whole = scratch.file("whole.jsonl");
+    store.export(&whole, true).expect("export");
+    drop(store);
+    let text = std::fs::read_to_string(&whole).expect("text");
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.remove(9);
+    let bad = [
+        text[..text.len() - 1].to_owned(),
+        text[..text.len() / 2].to_owned(),
+        text.replacen("maria", "marla", 1),
+        text.replacen("export 1", "export 2", 1),
+        format!("{text}{{}}\n"),
+        lines.join("\n") + "\n",
+        String::new(),
+        "x".repeat(10_000_000),
+        text.replacen("\"cards\":1", "\"cards\":9000000000", 1),
+    ];
+    for (number, bad) in bad.iter().enumerate() {
+        let from = scratch.file("bad.jsonl");
+        std::fs::write(&from, bad).expect("written");
+        let to = scratch.file("new.db");
+        let error = Store::import(&to, &from).map(drop).expect_err("damaged");
+        assert_eq!(error.code(), "export_damaged", "{number}: {error}");
+        assert!(
+            !to.exists() && !scratch.file("new.db.importing").exists(),
+            "{number}: nothing is left behind"
+        );
+    }
+}

@@ -54,6 +54,10 @@ impl Journal for Memory {
     fn backup(&mut self, _: &Path) -> Result<(), StoreError> {
         Ok(())
     }
+
+    fn export(&mut self, _: &Path, _: bool) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 fn started() -> (Asker, Memory) {

@@ -1,5 +1,6 @@
 //! Event to state. Total: an event that names what is not there changes nothing, so that replay cannot fail.
 
+use crate::command::Actor;
 use crate::event::{Event, Issue, Revocation, What};
 use crate::id::{DelegationId, HolderId};
 use crate::registry::{
@@ -75,10 +76,18 @@ impl Registry {
                 self.tenure_begins(at, *id);
             }
             What::Retiring { id, until } => self.now_is(*id, DelegationState::Retiring { until: *until }),
-            What::Suspended { holder, .. } => self.suspended(*holder),
+            What::Suspended { holder, .. } => {
+                self.suspended(*holder);
+                let by_list = matches!(event.who, Actor::KeyList(_));
+                self.with_holder(*holder, |h| h.suspended_by_list = by_list);
+            }
             What::Resumed { holder } => self.resumed(at, *holder),
             What::HolderRevoked { holder, until } => self.holder_revoked(at, *holder, *until),
             What::Quarantined { id, until, returns } => self.quarantined(at, *id, *until, *returns),
+            What::Listed { holder, list } => {
+                self.with_holder(*holder, |h| h.listed = Some(list.clone()));
+            }
+            What::RateSet { holder, rate } => self.with_holder(*holder, |h| h.rate = *rate),
             What::ContactChanged { .. } | What::NoteChanged { .. } => {}
             What::Freed { id } => self.freed(*id),
             What::Issued(issue) => self.issued(at, issue),
@@ -125,6 +134,9 @@ impl Registry {
             keys: Default::default(),
             delegations: Default::default(),
             since: at,
+            listed: None,
+            suspended_by_list: false,
+            rate: None,
             was_suspended: false,
         };
         self.holders.insert(id, holder);

@@ -152,6 +152,43 @@ pub enum Command {
         /// Exactly this prefix.
         prefix: Option<Prefix>,
     },
+    /// A key list names this key: it is let in as a holder of that name, or, if the list has suspended it, resumed. A
+    /// holder of that name that this list let in before gets the new key in place of its old ones. Nothing else is
+    /// changed for who is in already (not its size).
+    AdmitListed {
+        /// The holder's name.
+        name: String,
+        /// Its X25519 key.
+        key: PublicKey,
+        /// Its Ed25519 key.
+        sign: VerifyKey,
+        /// The length it would like; the pools' policy binds.
+        size: Option<u8>,
+        /// How to reach its people: at most 512 octets of one line; kept apart from the journal.
+        contact: Option<String>,
+    },
+    /// A key list does not name this key any more: its holder, if that list let it in, is suspended. Whoever reads the list
+    /// decides whether too many go at once.
+    Unlist {
+        /// The key.
+        key: PublicKey,
+    },
+    /// A cap on a holder's traffic, kept and shown. Certificates have no field for it: it is not enforced by others.
+    SetRate {
+        /// The holder's name.
+        holder: String,
+        /// Octets a second, at least 1000; `None` is no cap.
+        rate: Option<u64>,
+    },
+    /// Moves everybody from one pool to another. Each active delegation of `from` gets a successor in `to` (the same place in
+    /// it, if that is free) and retires after the policy's `move_span`; `from` is closed. All or nobody. Suspended holders
+    /// keep what they have; give the command again once they are resumed. Operator only.
+    Renumber {
+        /// The pool to be emptied.
+        from: Prefix,
+        /// An open pool.
+        to: Prefix,
+    },
     /// One more key for a holder.
     AddKey {
         /// The holder's name.

@@ -4,6 +4,8 @@ mod admission;
 mod choice;
 mod expiry;
 mod leaf;
+mod listed;
+mod renumber;
 mod revocation;
 mod rule;
 mod tenancy;
@@ -100,7 +102,7 @@ fn allowed(registry: &Registry, who: &Actor, command: &Command) -> Result<(), Re
         (Actor::Operator, _) | (_, Command::Expire) => Ok(()),
         (
             Actor::Admin(_) | Actor::Token(_),
-            Command::SetPool(_) | Command::SetPolicy(_) | Command::SetRoles { .. },
+            Command::SetPool(_) | Command::SetPolicy(_) | Command::SetRoles { .. } | Command::Renumber { .. },
         ) => Err(Refusal::NeedsOperator),
         // Whoever gives an exit's or a broker's place to another key makes an exit or a broker; whoever takes it away
         // ends one.
@@ -108,6 +110,7 @@ fn allowed(registry: &Registry, who: &Actor, command: &Command) -> Result<(), Re
             Err(Refusal::NeedsOperator)
         }
         (Actor::Admin(_) | Actor::Token(_), _) => Ok(()),
+        (Actor::KeyList(_), Command::AdmitListed { .. } | Command::Unlist { .. }) => Ok(()),
         (_, Command::Join(join)) if own(&join.key) => Ok(()),
         (_, Command::Renew { key } | Command::Leave { key }) if own(key) => Ok(()),
         (_, Command::RegisterLeaf { host, .. }) if own(host) => Ok(()),
@@ -167,6 +170,12 @@ impl<'a> Draft<'a> {
             Command::Restore { target } => self.restore(target),
             Command::Reconsider { request } => self.reconsider(*request),
             Command::Suspend { holder, reason } => self.suspend(holder, reason),
+            Command::AdmitListed { name, key, sign, size, contact } => {
+                self.admit_listed(name, *key, *sign, *size, contact.as_deref())
+            }
+            Command::Unlist { key } => self.unlist(key),
+            Command::SetRate { holder, rate } => self.set_rate(holder, *rate),
+            Command::Renumber { from, to } => self.renumber(*from, *to),
             Command::SetContact { holder, text } => self.set_contact(holder, text),
             Command::SetNote { holder, text } => self.set_note(holder, text),
             Command::Resume { holder } => self.resume(holder),

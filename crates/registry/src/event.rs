@@ -281,6 +281,20 @@ pub enum What {
         /// Whether its holder may have it back.
         returns: bool,
     },
+    /// A key list answers for a holder from now on.
+    Listed {
+        /// Whose.
+        holder: HolderId,
+        /// The list's name.
+        list: String,
+    },
+    /// A holder's cap.
+    RateSet {
+        /// Whose.
+        holder: HolderId,
+        /// Octets a second; `None` is no cap.
+        rate: Option<u64>,
+    },
     /// How to reach a holder's people has changed (it is kept elsewhere).
     ContactChanged {
         /// Whose.
@@ -341,6 +355,8 @@ impl What {
             What::Resumed { .. } => "resumed",
             What::HolderRevoked { .. } => "holder_revoked",
             What::Quarantined { .. } => "quarantined",
+            What::Listed { .. } => "listed",
+            What::RateSet { .. } => "rate_set",
             What::ContactChanged { .. } => "contact_changed",
             What::NoteChanged { .. } => "note_changed",
             What::Freed { .. } => "freed",

@@ -83,6 +83,7 @@ impl Registry {
             Command::SetRoles { holder, .. }
             | Command::AddKey { holder, .. }
             | Command::Suspend { holder, .. }
+            | Command::SetRate { holder, .. }
             | Command::SetContact { holder, .. }
             | Command::SetNote { holder, .. }
             | Command::Resume { holder }
@@ -91,6 +92,8 @@ impl Registry {
                 Target::Holder(name) => named(name),
                 Target::Key(key) => of_key(key),
             },
+            Command::Renumber { from, .. } => Some(Subject::Pool(*from)),
+            Command::Unlist { key } => of_key(key),
             Command::Resize { delegation, .. } => {
                 self.delegations.get(delegation).map(|d| Subject::Holder(d.holder))
             }
@@ -111,6 +114,8 @@ impl Registry {
             | What::Suspended { holder, .. }
             | What::Resumed { holder }
             | What::Restored { holder }
+            | What::Listed { holder, .. }
+            | What::RateSet { holder, .. }
             | What::ContactChanged { holder }
             | What::NoteChanged { holder }
             | What::HolderRevoked { holder, .. } => Some(*holder),

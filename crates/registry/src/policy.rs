@@ -14,6 +14,9 @@ pub enum Admission {
     Invitation,
     /// With an invitation at once; without one the key waits for an administrator.
     Queue,
+    /// With an invitation, or by a key list that names the key. Listed keys are given parts of such pools if any is open,
+    /// else of any open pool.
+    KeyList,
 }
 
 /// A prefix the registry may give parts of.

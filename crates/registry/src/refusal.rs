@@ -53,6 +53,10 @@ pub enum Refusal {
     CannotResizeInPlace { prefix: Prefix, size: u8 },
     #[error("the pool is not sound: {0}")]
     PoolInvalid(&'static str),
+    #[error("a cap is at least 1000 octets a second")]
+    RateInvalid,
+    #[error("this key is in no key list of this broker")]
+    NotListed,
     #[error("the policy is not sound")]
     PolicyInvalid,
     #[error("too many: {0}")]
@@ -90,6 +94,8 @@ impl Refusal {
             Refusal::TooSoon => "too_soon",
             Refusal::CannotResizeInPlace { .. } => "cannot_resize_in_place",
             Refusal::PoolInvalid(_) => "pool_invalid",
+            Refusal::RateInvalid => "rate_invalid",
+            Refusal::NotListed => "not_listed",
             Refusal::PolicyInvalid => "policy_invalid",
             Refusal::TooMany(_) => "too_many",
             Refusal::NotAllowed => "not_allowed",
@@ -139,6 +145,8 @@ impl Refusal {
                 "allow a move: the old prefix lives on beside the new one for a while"
             }
             Refusal::PoolInvalid(_) => "correct the pool's description",
+            Refusal::RateInvalid => "choose a larger one, or none; 'suspend' stops all traffic",
+            Refusal::NotListed => "ask for your key to be added to the list, or for an invitation link",
             Refusal::PolicyInvalid => "spans are an hour to a hundred years, the queue at most 65536",
             Refusal::TooMany(_) => "remove some first",
             Refusal::NotAllowed => "log in as an administrator",

@@ -57,6 +57,12 @@ pub struct Holder {
     pub delegations: BTreeSet<DelegationId>,
     /// Since when it is known.
     pub since: UnixTime,
+    /// The key list that let it in.
+    pub listed: Option<String>,
+    /// Whether its suspension is that list's, which may end it.
+    pub(crate) suspended_by_list: bool,
+    /// The most octets a second; kept and shown.
+    pub rate: Option<u64>,
     /// Whether it was suspended when it was revoked: what an undo brings back.
     pub(crate) was_suspended: bool,
 }

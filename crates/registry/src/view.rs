@@ -69,6 +69,10 @@ pub struct HolderView {
     pub roles: Roles,
     /// Since when it is known.
     pub since: UnixTime,
+    /// The key list that let it in.
+    pub listed: Option<String>,
+    /// The most octets a second; kept and shown, not enforced by others.
+    pub rate: Option<u64>,
     /// What to name as seen in an [`Order`](crate::Order).
     pub revision: Revision,
     /// Its keys, past ones included.
@@ -228,6 +232,8 @@ impl Registry {
             state: h.state,
             roles: h.roles,
             since: h.since,
+            listed: h.listed.clone(),
+            rate: h.rate,
             revision: self.revision(Subject::Holder(h.id)).unwrap_or_default(),
             keys: h.keys.iter().filter_map(|key| self.key_view(h.id, key)).collect(),
             prefixes: h.delegations.iter().filter_map(|id| self.grown_view(*id)).collect(),

@@ -414,6 +414,158 @@ fn a_denial_can_be_undone_while_it_lasts() {
     assert_eq!(desk.operator(unknown).map_err(|r| r.code()), Err("not_found"));
 }
 
+fn listed(name: &str, n: u8) -> Command {
+    let (key, sign) = (key(n), VerifyKey([n; 32]));
+    Command::AdmitListed { name: name.into(), key, sign, size: None, contact: None }
+}
+
+fn list(name: &str) -> Actor {
+    Actor::KeyList(name.into())
+}
+
+#[test]
+fn a_key_list_admits_suspends_resumes_and_replaces_those_it_answers_for() {
+    let mut desk = Desk::with(Pool::new(p("2001:db8::/40"), Admission::KeyList));
+    assert_eq!(desk.join(ask(1)), Err(Refusal::NotListed));
+    desk.give(list("git"), listed("quintana", 1)).expect("admitted");
+    let prefix = desk.prefix(1);
+    assert!(desk.give(list("git"), listed("quintana", 1)).expect("again").is_empty());
+    desk.give(list("git"), Command::Unlist { key: key(1) }).expect("removed");
+    assert_eq!(desk.holder("quintana"), HolderState::Suspended);
+    assert!(desk.give(list("git"), Command::Unlist { key: key(1) }).expect("again").is_empty());
+    desk.give(list("git"), listed("quintana", 1)).expect("back");
+    assert_eq!(desk.prefix(1), prefix);
+    desk.give(list("git"), listed("quintana", 2)).expect("another key in the file");
+    assert_eq!((desk.prefix(2), desk.join(ask(1))), (prefix, Err(Refusal::KeyRevoked)));
+    desk.give(list("git"), Command::Unlist { key: key(1) }).expect("the old key takes nobody with it");
+    assert_eq!(desk.holder("quintana"), HolderState::Active);
+}
+
+#[test]
+fn a_key_list_has_no_say_over_others_nor_over_administrators() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    assert_eq!(desk.give(list("git"), listed("quintana", 2)).map_err(|r| r.code()), Err("name_taken"));
+    assert_eq!(
+        desk.give(list("git"), Command::Unlist { key: key(1) }).map_err(|r| r.code()),
+        Err("not_found")
+    );
+    desk.give(list("git"), listed("moreno", 3)).expect("admitted");
+    assert_eq!(desk.give(list("other"), listed("moreno", 4)).map_err(|r| r.code()), Err("name_taken"));
+    assert_eq!(
+        desk.give(list("other"), Command::Unlist { key: key(3) }).map_err(|r| r.code()),
+        Err("not_found")
+    );
+    desk.operator(Command::Suspend { holder: "moreno".into(), reason: String::new() }).expect("suspended");
+    assert_eq!(desk.give(list("git"), listed("moreno", 3)), Err(Refusal::Suspended));
+    assert_eq!(desk.give(list("git"), revoke("quintana", false)), Err(Refusal::NotAllowed));
+    desk.give(list("git"), listed("quintana", 1)).expect("adopted: the file names its key");
+    desk.give(list("git"), Command::Unlist { key: key(1) }).expect("and now it answers for it");
+    for bad in ["", "../etc", "<b>", "a\u{202e}b", &"x".repeat(99)] {
+        assert_eq!(
+            desk.give(list("git"), listed(bad, 9)).map_err(|r| r.code()),
+            Err("name_invalid"),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn what_is_reserved_under_a_name_is_given_to_it_whatever_size_it_asks_for() {
+    let mut desk = Desk::open();
+    let kept = p("2001:db8:7:4200::/56");
+    for (n, name) in [(1u8, "from-list"), (2, "from-queue"), (3, "chosen")] {
+        let prefix = kept.part(60, u128::from(n)).expect("part");
+        desk.operator(Command::Reserve { prefix, name: Some(name.into()), note: "LibreNet6".into() })
+            .expect("reserved");
+    }
+    let part = |n: u8| kept.part(60, u128::from(n)).expect("part");
+    let Command::AdmitListed { name, key: k, sign, contact, .. } = listed("from-list", 1) else { panic!() };
+    desk.give(list("git"), Command::AdmitListed { name, key: k, sign, size: Some(48), contact }).expect("in");
+    assert_eq!(desk.prefix(1), part(1));
+    for (n, name, size) in [(2, "from-queue", None), (3, "chosen", Some(64))] {
+        desk.join(Join { name: Some(name.into()), size: Some(56), ..ask(n) }).expect("waits");
+        let request = desk.registry.request_views()[0].request.id;
+        let approve = Command::Approve { request, prefix: None, size, name: None, holder: None };
+        desk.operator(approve).expect("approved");
+    }
+    assert_eq!(desk.prefix(2), part(2));
+    assert_eq!(desk.prefix(3).len(), 64, "an administrator's word counts more");
+}
+
+#[test]
+fn everybody_moves_to_another_pool_with_both_prefixes_for_a_while() {
+    let mut desk = Desk::open();
+    let old: Vec<Prefix> = (1..=5).map(|n| desk.admitted(n, &format!("mesh{n}"))).collect();
+    let secret = desk.invite(Some("host"), Some(128));
+    desk.join(Join { secret: Some(secret), ..ask(6) }).expect("joined");
+    let (from, to) = (p("2001:db8::/40"), p("2001:db8:ff00::/40"));
+    desk.operator(Command::Suspend { holder: "mesh5".into(), reason: String::new() }).expect("suspended");
+    let renumber = || Command::Renumber { from, to };
+    assert_eq!(desk.operator(renumber()), Err(Refusal::NoPool));
+    desk.operator(Command::SetPool(Pool::new(to, Admission::Queue))).expect("pool");
+    let taken = old[1]
+        .part(48, 0)
+        .map(|p| p.address(0).to_bits() - from.address(0).to_bits() + to.address(0).to_bits());
+    let taken = Prefix::new(taken.expect("slot").into(), 48);
+    desk.operator(Command::Reserve { prefix: taken, name: None, note: String::new() }).expect("reserved");
+    assert_eq!(desk.give(Actor::Admin("maria".into()), renumber()), Err(Refusal::NeedsOperator));
+    desk.operator(renumber()).expect("renumbered");
+    for n in [1, 2, 3, 4] {
+        let both = desk.registry.certificate_of(&key(n)).expect("certificate").prefixes.clone();
+        assert_eq!((both.len(), both[0]), (2, old[usize::from(n) - 1]));
+        let same = both[1].network().to_bits() - to.network().to_bits();
+        let was = both[0].network().to_bits() - from.network().to_bits();
+        assert_eq!(same == was, n != 2, "the same place, if that is free");
+        assert!(to.covers(both[1]));
+    }
+    assert_eq!(desk.registry.certificate_of(&key(6)).expect("certificate").prefixes.len(), 2);
+    let open: Vec<bool> = desk.registry.pools().map(|pool| pool.open).collect();
+    assert_eq!(open, [false, true]);
+    desk.days(14);
+    for n in [1, 2, 3, 4, 6] {
+        let now = &desk.registry.certificate_of(&key(n)).expect("certificate").prefixes;
+        assert!(now.len() == 1 && to.covers(now[0]), "{now:?}");
+    }
+    desk.operator(Command::Resume { holder: "mesh5".into() }).expect("resumed");
+    assert_eq!(desk.prefix(5), old[4]);
+    desk.operator(renumber()).expect("the late one as well");
+    assert_eq!(desk.registry.certificate_of(&key(5)).expect("certificate").prefixes.len(), 2);
+}
+
+#[test]
+fn two_moves_that_end_together_leave_a_certificate_that_names_neither() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "a");
+    let to = p("2001:db8:ff00::/40");
+    desk.operator(Command::SetPool(Pool::new(to, Admission::Queue))).expect("pool");
+    desk.operator(Command::Renumber { from: p("2001:db8::/40"), to }).expect("first");
+    desk.operator(Command::SetPool(Pool::new(p("2001:db8::/40"), Admission::Queue))).expect("reopened");
+    desk.operator(Command::Renumber { from: to, to: p("2001:db8::/40") }).expect("and back");
+    let retiring = |desk: &Desk| {
+        let all = desk.registry.delegations();
+        all.filter(|d| matches!(d.state, DelegationState::Retiring { .. })).count()
+    };
+    assert_eq!(retiring(&desk), 2);
+    desk.days(14);
+    assert_eq!(retiring(&desk), 0);
+    let live: Vec<Prefix> = desk.registry.live_delegations().map(|d| d.prefix).collect();
+    assert_eq!(desk.registry.certificate_of(&key(1)).expect("certificate").prefixes, live);
+}
+
+#[test]
+fn a_cap_is_kept_and_shown() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let cap = |rate| Command::SetRate { holder: "quintana".into(), rate };
+    assert_eq!(desk.operator(cap(Some(999))), Err(Refusal::RateInvalid));
+    desk.operator(cap(Some(1_000_000))).expect("capped");
+    assert_eq!(desk.registry.holder_views(false)[0].rate, Some(1_000_000));
+    assert!(desk.operator(cap(Some(1_000_000))).expect("again").is_empty());
+    desk.operator(cap(None)).expect("lifted");
+    assert_eq!(desk.registry.holder_views(false)[0].rate, None);
+}
+
 #[test]
 fn contacts_and_notes_are_bounded_and_never_in_the_journal() {
     let mut desk = Desk::open();

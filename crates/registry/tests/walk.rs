@@ -5,6 +5,8 @@ use ln6_types::{Prefix, PublicKey, UnixTime, VerifyKey};
 use proptest::prelude::*;
 
 const POOL: &str = "2001:db8::/58";
+/// Empty until somebody is renumbered.
+const OTHER: &str = "2001:db8:1::/58";
 
 /// One step: what to do, to whom, with what, after how many hours.
 #[derive(Debug, Clone)]
@@ -18,7 +20,7 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let hours = prop_oneof![4 => Just(0u32), 4 => 0u32..50, 2 => 0u32..5_000, 1 => 0u32..12_000];
-    (0u8..28, 0u8..10, 0u8..10, 58u8..=65, hours).prop_map(|(kind, key, other, size, hours)| Step {
+    (0u8..34, 0u8..10, 0u8..10, 58u8..=65, hours).prop_map(|(kind, key, other, size, hours)| Step {
         kind,
         key,
         other,
@@ -40,13 +42,16 @@ fn key(n: u8) -> PublicKey {
     PublicKey([n; 32])
 }
 
+fn pool(prefix: &str) -> Pool {
+    Pool { largest: 58, ..Pool::new(prefix.parse().expect("pool"), Admission::Queue) }
+}
+
 impl Walk {
     fn new() -> Self {
         let (now, draws) = (1_700_000_000, 0);
         let mut walk =
             Walk { registry: Registry::new(), journal: vec![], now, draws, secrets: vec![], issues: vec![] };
-        let pool = Pool { largest: 58, ..Pool::new(POOL.parse().expect("pool"), Admission::Queue) };
-        walk.give(Actor::Operator, Command::SetPool(pool));
+        walk.give(Actor::Operator, Command::SetPool(pool(POOL)));
         walk
     }
 
@@ -105,6 +110,7 @@ impl Walk {
         let invitation = |purpose| NewInvitation { valid_for: 86_400, name: None, size: None, purpose };
         let admin = Actor::Admin("maria".into());
         let reason = String::new();
+        let list = Actor::KeyList("meshes".into());
         let compromised = step.key.is_multiple_of(4);
         let (who, command) = match step.kind {
             0..=2 => (node, Command::Join(join)),
@@ -173,6 +179,21 @@ impl Walk {
                     },
                 )
             }
+            27 | 28 => {
+                let (key, name) = (key(step.key), format!("mesh{}", step.other));
+                (list, Command::AdmitListed { name, key, sign, size, contact: None })
+            }
+            29 => (list, Command::Unlist { key: key(step.key) }),
+            30 => {
+                let rate = (!step.other.is_multiple_of(3)).then_some(u64::from(step.other) * 1000);
+                (admin, Command::SetRate { holder: holder(), rate })
+            }
+            31 => {
+                let (one, other) = (pool(POOL).prefix, pool(OTHER).prefix);
+                let (from, to) = if step.key < 5 { (one, other) } else { (other, one) };
+                (Actor::Operator, Command::Renumber { from, to })
+            }
+            32 => (Actor::Operator, Command::SetPool(pool(if step.key < 7 { POOL } else { OTHER }))),
             _ => (admin, Command::Reserve { prefix, name: Some(format!("mesh{}", step.key)), note: reason }),
         };
         let invites = matches!(
@@ -195,10 +216,10 @@ impl Walk {
 
     fn check(&self) {
         let now = UnixTime::from_secs(self.now);
-        let pool: Prefix = POOL.parse().expect("pool");
+        let pools: [Prefix; 2] = [POOL, OTHER].map(|pool| pool.parse().expect("pool"));
         let all: Vec<&Delegation> = self.registry.delegations().collect();
         for (i, a) in all.iter().enumerate() {
-            assert!(pool.covers(a.prefix), "{} outside the pool", a.prefix);
+            assert!(pools.iter().any(|pool| pool.covers(a.prefix)), "{} outside the pool", a.prefix);
             let foreign = |b: &&&Delegation| b.holder != a.holder && b.prefix.overlaps(a.prefix);
             assert_eq!(all[i + 1..].iter().find(foreign), None, "overlaps {a:?}");
             let twice =
@@ -325,8 +346,10 @@ fn walks_reach_every_kind_of_event() {
         "KeyRevoked",
         "NoteChanged",
         "LeafAdded",
+        "Listed",
         "PoolSet",
         "Quarantined",
+        "RateSet",
         "RequestExpired",
         "Requested",
         "Reserved",

@@ -24,14 +24,18 @@ const RETURNS: usize = 16;
 const HOUR: u64 = 3600;
 
 /// Who is to become a holder, and of what.
-struct Candidate<'c> {
-    key: PublicKey,
-    sign: VerifyKey,
-    name: &'c str,
-    size: Option<u8>,
-    ssid: Option<&'c str>,
-    prefix: Option<Prefix>,
-    bound: bool,
+pub(super) struct Candidate<'c> {
+    pub(super) key: PublicKey,
+    pub(super) sign: VerifyKey,
+    pub(super) name: &'c str,
+    pub(super) size: Option<u8>,
+    pub(super) ssid: Option<&'c str>,
+    pub(super) prefix: Option<Prefix>,
+    pub(super) bound: bool,
+    /// Whether an administrator has chosen the size: else what is reserved under the name counts more.
+    pub(super) firm: bool,
+    /// Whether a key list lets it in.
+    pub(super) listed: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -153,6 +157,8 @@ impl<'a> Draft<'a> {
                     ssid: join.ssid.as_deref(),
                     prefix: None,
                     bound: invitation.size.is_none(),
+                    firm: invitation.size.is_some(),
+                    listed: false,
                 })?;
             }
             Purpose::AddKey(holder) => self.add_key(self.holder(holder)?, join.key, join.sign)?,
@@ -206,7 +212,9 @@ impl<'a> Draft<'a> {
             }
         }
         if !registry.pools.values().any(|pool| pool.open && pool.admission == Admission::Queue) {
-            return Err(Refusal::InvitationNeeded);
+            let listing =
+                registry.pools.values().any(|pool| pool.open && pool.admission == Admission::KeyList);
+            return Err(if listing { Refusal::NotListed } else { Refusal::InvitationNeeded });
         }
         if let Some(size) = join.size {
             self.given_somewhere(size, true)?;
@@ -263,7 +271,7 @@ impl<'a> Draft<'a> {
         if let Some(holder) = holder {
             return self.add_key(self.named(holder)?, request.key, request.sign);
         }
-        self.admit(&Candidate {
+        self.admit_new(&Candidate {
             key: request.key,
             sign: request.sign,
             name: name.unwrap_or(&request.name),
@@ -271,6 +279,8 @@ impl<'a> Draft<'a> {
             ssid: request.ssid.as_deref(),
             prefix,
             bound: false,
+            firm: size.is_some(),
+            listed: false,
         })
     }
 
@@ -317,7 +327,7 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         let made = derived_name(join.ssid.as_deref(), &join.key);
-        self.admit(&Candidate {
+        self.admit_new(&Candidate {
             key: join.key,
             sign: join.sign,
             name: join.name.as_deref().unwrap_or(&made),
@@ -325,11 +335,17 @@ impl<'a> Draft<'a> {
             ssid: join.ssid.as_deref(),
             prefix,
             bound: false,
+            firm: join.size.is_some(),
+            listed: false,
         })
     }
 
+    fn admit_new(&mut self, who: &Candidate<'_>) -> Result<(), Refusal> {
+        self.admit(who).map(drop)
+    }
+
     /// A new holder with its first key, prefix and certificate.
-    fn admit(&mut self, who: &Candidate<'_>) -> Result<(), Refusal> {
+    pub(super) fn admit(&mut self, who: &Candidate<'_>) -> Result<HolderId, Refusal> {
         let registry = self.registry;
         if !valid_name(who.name) {
             return Err(Refusal::NameInvalid(who.name.to_owned()));
@@ -345,6 +361,8 @@ impl<'a> Draft<'a> {
             ssid: who.ssid,
             size: who.size,
             bound: who.bound,
+            firm: who.firm,
+            listed: who.listed,
         })?;
         let holder = HolderId(self.next_id());
         self.push(What::HolderAdded { id: holder, name: who.name.to_owned() });
@@ -357,7 +375,7 @@ impl<'a> Draft<'a> {
         let roles = Roles::default();
         let of = Identity { key: who.key, sign: who.sign, name: who.name, holder: who.name, roles };
         self.issue(&of, vec![prefix]);
-        Ok(())
+        Ok(holder)
     }
 
     pub(super) fn add_key(

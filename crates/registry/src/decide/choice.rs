@@ -1,7 +1,7 @@
 //! Which prefix somebody gets.
 
 use super::Draft;
-use crate::policy::Pool;
+use crate::policy::{Admission, Pool};
 use crate::pool::{Taken, free_host_in, sparse_in};
 use crate::proposal::proposed_slot;
 use crate::refusal::Refusal;
@@ -18,6 +18,10 @@ pub(super) struct Wish<'w> {
     pub(super) size: Option<u8>,
     /// Whether the pools' policy binds (it does not bind an administrator).
     pub(super) bound: bool,
+    /// Whether the size binds also where another one is reserved under the name.
+    pub(super) firm: bool,
+    /// Whether a key list asks: pools that admit by one come before others.
+    pub(super) listed: bool,
 }
 
 impl Draft<'_> {
@@ -31,11 +35,16 @@ impl Draft<'_> {
         }
         let fits = |prefix: &Prefix| wish.size.is_none_or(|size| size == prefix.len());
         let reserved = self.registry.reservations.values().filter(|r| r.name.as_deref() == Some(wish.name));
-        let own = wish.before.into_iter().chain(reserved.map(|r| r.prefix)).filter(fits);
+        let reserved = reserved.map(|r| r.prefix).filter(|prefix| fits(prefix) || !wish.firm);
+        let own = wish.before.into_iter().filter(fits).chain(reserved);
         if let Some(prefix) = own.into_iter().find(|prefix| self.exactly(*prefix, &subnets, &hosts).is_ok()) {
             return Ok(prefix);
         }
-        let pools = self.pools_for(wish.size, wish.bound)?;
+        let mut pools = self.pools_for(wish.size, wish.bound)?;
+        let by_list = |pool: &Pool| pool.admission == Admission::KeyList;
+        if wish.listed && pools.iter().any(|(pool, _)| by_list(pool)) {
+            pools.retain(|(pool, _)| by_list(pool));
+        }
         let proposed = pools.iter().find_map(|(pool, size)| {
             let slot = proposed_slot(pool.prefix, *size, wish.ssid?)?;
             (*size <= 64 && subnets.overlapping(slot).is_none()).then_some(slot)

@@ -2,11 +2,11 @@
 
 use super::Draft;
 use crate::event::{Cause, Event, What};
-use crate::id::DelegationId;
+use crate::id::{DelegationId, HolderId};
 use crate::registry::{DelegationState, HolderState, KeyRecord, KeyState};
 use core::time::Duration;
 use ln6_types::PublicKey;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Draft<'_> {
     pub(super) fn expire(&mut self) {
@@ -57,9 +57,18 @@ impl Draft<'_> {
     fn expire_delegations(&mut self) {
         let vacated: BTreeSet<DelegationId> = self.events.iter().filter_map(quarantined).collect();
         let due: Vec<_> = self.registry.delegations.values().filter(|d| !vacated.contains(&d.id)).collect();
+        // A holder's moves that end together end in one certificate: none that names what has just gone.
+        let mut ended: BTreeMap<HolderId, Vec<_>> = BTreeMap::new();
+        for delegation in &due {
+            if matches!(delegation.state, DelegationState::Retiring { until } if until <= self.at) {
+                ended.entry(delegation.holder).or_default().push(*delegation);
+            }
+        }
+        for (holder, ended) in ended {
+            self.retire(holder, &ended);
+        }
         for delegation in due {
             match delegation.state {
-                DelegationState::Retiring { until } if until <= self.at => self.retire(delegation),
                 DelegationState::Revoked { until } if until <= self.at => self.quarantine(delegation, true),
                 DelegationState::Quarantined { until, .. }
                     if until.max(delegation.named_until) <= self.at =>

@@ -20,6 +20,8 @@ const RESERVATIONS: usize = 100_000;
 pub(super) const LONGEST_TEXT: usize = 200;
 /// A holder's contact, in octets.
 pub(super) const LONGEST_CONTACT: usize = 512;
+/// The lowest cap, in octets a second: below it not even routing works.
+const SLOWEST: u64 = 1000;
 /// A holder's note, in octets.
 const LONGEST_NOTE: usize = 4096;
 
@@ -70,6 +72,17 @@ impl Draft<'_> {
             self.revoke_serials(record, Cause::Suspended);
         }
         self.reissue(holder, roles, &self.live_prefixes(holder));
+        Ok(())
+    }
+
+    pub(super) fn set_rate(&mut self, holder: &str, rate: Option<u64>) -> Result<(), Refusal> {
+        let holder = self.named(holder)?;
+        if rate.is_some_and(|rate| rate < SLOWEST) {
+            return Err(Refusal::RateInvalid);
+        }
+        if holder.rate != rate {
+            self.push(What::RateSet { holder: holder.id, rate });
+        }
         Ok(())
     }
 

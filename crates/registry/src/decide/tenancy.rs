@@ -6,14 +6,14 @@ use super::rule::reason_fits;
 use super::{Draft, Identity};
 use crate::command::{NewInvitation, Replacement};
 use crate::event::{Cause, What};
-use crate::id::DelegationId;
+use crate::id::{DelegationId, HolderId};
 use crate::invitation::Purpose;
 use crate::refusal::Refusal;
 use crate::registry::{Delegation, DelegationState, Holder, HolderState, KeyState};
 use ln6_types::{Prefix, PublicKey, VerifyKey};
 
 /// Prefixes of one holder at once, while it moves.
-const DELEGATIONS_PER_HOLDER: usize = 8;
+pub(super) const DELEGATIONS_PER_HOLDER: usize = 8;
 
 impl<'a> Draft<'a> {
     pub(super) fn suspend(&mut self, name: &str, reason: &str) -> Result<(), Refusal> {
@@ -182,6 +182,8 @@ impl<'a> Draft<'a> {
             ssid: None,
             size: Some(size),
             bound: false,
+            firm: true,
+            listed: false,
         };
         let prefix = self.choose(&wish)?;
         let id = DelegationId(self.next_id());
@@ -193,18 +195,20 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// A move has ended: certificates without the old prefix.
-    pub(super) fn retire(&mut self, delegation: &'a Delegation) {
+    /// Moves of one holder have ended: certificates without the old prefixes.
+    pub(super) fn retire(&mut self, holder: HolderId, ended: &[&'a Delegation]) {
         let registry = self.registry;
-        let Some(holder) = registry.holders.get(&delegation.holder) else { return };
-        let prefixes: Vec<Prefix> =
-            self.live_prefixes(holder).into_iter().filter(|p| *p != delegation.prefix).collect();
+        let Some(holder) = registry.holders.get(&holder) else { return };
+        let over = |prefix: &Prefix| ended.iter().any(|d| d.prefix == *prefix);
+        let prefixes: Vec<Prefix> = self.live_prefixes(holder).into_iter().filter(|p| !over(p)).collect();
         for key in registry.active_keys(holder) {
             let Some(record) = registry.keys.get(key) else { continue };
             self.revoke_serials(record, Cause::Suspended);
             let (sign, name, roles) = (record.sign, &record.name, holder.roles);
             self.issue(&Identity { key: *key, sign, name, holder: &holder.name, roles }, prefixes.clone());
         }
-        self.quarantine(delegation, false);
+        for delegation in ended {
+            self.quarantine(delegation, false);
+        }
     }
 }
