@@ -129,9 +129,7 @@ fn refuse(work: Work, why: &Refused) {
         Work::EraseContact { reply, .. }
         | Work::SetContact { reply, .. }
         | Work::Backup { reply, .. }
-        | Work::Export { reply, .. } => {
-            reply(Err(why))
-        }
+        | Work::Export { reply, .. } => reply(Err(why)),
     }
 }
 

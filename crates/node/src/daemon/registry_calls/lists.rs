@@ -249,7 +249,7 @@ pub(super) fn holder_row(card: HolderCard) -> HolderRow {
         prefixes: all(view.prefixes, held_row),
         contact,
         note,
-        bytes_per_second: None,
+        bytes_per_second: view.rate,
         undo_until: undo_until.map(Time),
     }
 }
@@ -355,6 +355,7 @@ pub(super) fn admission(admission: Admission) -> &'static str {
     match admission {
         Admission::Invitation => "invitation",
         Admission::Queue => "queue",
+        Admission::KeyList => "key_list",
     }
 }
 

@@ -121,6 +121,14 @@ fn plain(action: Action) -> Result<Made, ApiError> {
             made("unreserved", prefix.to_string(), order(command, reason, expect))
         }
         Action::Note(body) => note(body),
+        Action::Bandwidth(api::Bandwidth { name, bytes_per_second, reason, expect }) => {
+            let command = Command::SetRate { holder: name.clone(), rate: bytes_per_second };
+            made("limited", name, order(command, reason, expect))
+        }
+        Action::Renumber(api::Renumber { from, to, reason }) => {
+            let command = Command::Renumber { from, to };
+            made("renumbering", format!("{from} to {to}"), order(command, reason, None))
+        }
         _ => Err(super::not_yet()),
     }
 }
@@ -319,10 +327,10 @@ fn set_pool(body: api::Pool, known: Option<Pool>) -> Result<Made, ApiError> {
 }
 
 fn admission(word: &str) -> Result<Admission, ApiError> {
-    let known = [Admission::Invitation, Admission::Queue];
+    let known = [Admission::Invitation, Admission::Queue, Admission::KeyList];
     known.into_iter().find(|one| super::lists::admission(*one) == word).ok_or_else(|| {
         CliError::new(Trouble::BadRequest, "nobody is admitted in that way")
-            .hint("admission is 'invitation' or 'queue'")
+            .hint("admission is 'invitation', 'queue' or 'key_list'")
     })
 }
 
