@@ -65,6 +65,20 @@ fn forwarder(c: &mut Criterion) {
             b.clear();
         });
     });
+    // What waits together: 64 small datagrams of one flow, one train between the nodes, one superpacket at the end.
+    let packet = udp(host(1), host(2), (4000, 4001), &bytes(64));
+    group.throughput(Throughput::Elements(64));
+    group.bench_function("inside_and_outside_64_small", |bench| {
+        bench.iter(|| {
+            for _ in 0..64 {
+                a.read_tun(Default::default(), &packet);
+            }
+            carry(&mut a, &mut b);
+            b.end();
+            assert_eq!(b.out.writes.len(), 1);
+            b.clear();
+        });
+    });
     group.finish();
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod fuzz;
 mod packages;
+mod size;
 mod suite;
 #[cfg(test)]
 mod tidy;
@@ -20,13 +21,17 @@ cargo xtask COMMAND
   demo  [--keep] [--json]       the whole story on this machine, in network namespaces (root)
   test  [--quick]               every test; installs the Debian packages it needs (root)
   check                         format, clippy, tidy, documentation, licences
-  bench [ARGUMENT...]           the benchmarks
+  bench [ARGUMENT...]           the benchmarks, with arguments for criterion
+  bench peers [OPTION...]       ln6d beside other tunnels, in namespaces (root)
+  size                          build what a router gets; fails if it is too large
   fuzz  [--seconds N | --runs N] [TARGET]
                                 fuzz one target or all, N seconds (60) or N inputs each
 
 demo --keep leaves the world up until Enter or Ctrl-C; --json prints one object a line;
      --profile NAME builds with another profile than release, --binary PATH builds nothing.
 test --quick leaves out what needs namespaces.
+bench peers --blocks N (5) --seconds N (5) --seed N (1) --only NAME,... --cases tcp,lan,flood,udp,ping
+     --binary PATH measures another ln6d; --with NAME=COMMAND another program (docs/benchmarks.md).
 ";
 
 fn main() -> ExitCode {
@@ -49,6 +54,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["check"] => check::run(),
         ["bench", arguments @ ..] => bench::run(arguments),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["size", options @ ..] => size::run(options),
         [] | ["help" | "-h" | "--help"] => {
             print!("{HELP}");
             Ok(())

@@ -68,7 +68,8 @@ fn collect(folder: &Path, found: &mut Vec<File>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path: PathBuf = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_symlink() || [".git", "target", "corpus", "artifacts", "coverage"].contains(&name.as_str())
+        if path.is_symlink()
+            || [".git", "target", "corpus", "artifacts", "coverage", "node_modules"].contains(&name.as_str())
         {
             continue;
         }

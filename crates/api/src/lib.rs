@@ -4,6 +4,8 @@
 #![warn(missing_docs)]
 
 pub mod error;
+#[cfg(feature = "registry")]
+pub mod export;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 pub mod request;

@@ -3,6 +3,8 @@
 #[cfg(feature = "registry")]
 mod action;
 mod actor;
+#[cfg(feature = "registry")]
+mod keylist;
 mod query;
 #[cfg(feature = "registry")]
 mod registry;
@@ -10,6 +12,8 @@ mod registry;
 #[cfg(feature = "registry")]
 pub use action::*;
 pub use actor::{ACTOR_HEADER, ActingFor};
+#[cfg(feature = "registry")]
+pub use keylist::*;
 #[cfg(feature = "registry")]
 pub use registry::*;
 
@@ -57,6 +61,9 @@ pub enum ApiRequest {
     /// What only a broker answers: it reads or changes.
     #[cfg(feature = "registry")]
     Registry(RegistryRequest),
+    /// [`crate::schema::KeyListReport`].
+    #[cfg(feature = "registry")]
+    KeyList(KeyListRequest),
 
     /// [`crate::schema::PingReply`], or `no_answer`.
     Ping(Ask),
@@ -194,6 +201,9 @@ const BROKERS: &[&str] = &[
     "export",
     "traffic",
     "graph",
+    "keylist",
+    "keylist-pull",
+    "keylist-confirm",
 ];
 
 impl ApiRequest {
@@ -237,6 +247,8 @@ impl ApiRequest {
             ApiRequest::Graph => plain("graph"),
             #[cfg(feature = "registry")]
             ApiRequest::Registry(request) => request.to_http(),
+            #[cfg(feature = "registry")]
+            ApiRequest::KeyList(request) => request.to_http(),
             ApiRequest::Ping(body) => post("ping", body),
             ApiRequest::Leave => post("leave", &Empty {}),
             ApiRequest::Wireguard(body) => post("wireguard", body),
@@ -254,6 +266,10 @@ impl ApiRequest {
         #[cfg(feature = "registry")]
         if let Some(read) = RegistryRequest::from_http(method, word, query, body) {
             return read.map(ApiRequest::Registry);
+        }
+        #[cfg(feature = "registry")]
+        if let Some(read) = KeyListRequest::from_http(method, word, query, body) {
+            return read.map(ApiRequest::KeyList);
         }
         if BROKERS.contains(&word) {
             return Err(CliError::new(Trouble::NotABroker, format!("this build has no answer to {word}")));

@@ -1,19 +1,24 @@
 //! What the API answers: one named schema each, first key `schema`, base units, RFC 3339 times. Fields are only ever
 //! added.
 
+mod civil;
 #[cfg(feature = "registry")]
 mod flow;
+#[cfg(feature = "registry")]
+mod keylist;
 mod node;
 #[cfg(feature = "registry")]
 mod registry;
 
 #[cfg(feature = "registry")]
 pub use flow::*;
+#[cfg(feature = "registry")]
+pub use keylist::*;
 pub use node::*;
 #[cfg(feature = "registry")]
 pub use registry::*;
 
-use jiff::Timestamp;
+pub use civil::BadTime;
 use ln6_types::UnixTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -41,25 +46,18 @@ impl Time {
 }
 
 impl std::str::FromStr for Time {
-    type Err = jiff::Error;
+    type Err = BadTime;
 
-    /// RFC 3339; a moment before 1970 is refused.
+    /// RFC 3339; a moment before 1970 is refused, fractions of a second are cut off.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let time: Timestamp = text.parse()?;
-        u64::try_from(time.as_second())
-            .map(Time::from_secs)
-            .map_err(|_| jiff::Error::from_args(format_args!("before 1970")))
+        civil::parse(text).map(Time::from_secs)
     }
 }
 
 impl fmt::Display for Time {
     /// RFC 3339; what lies beyond the year 9999 is shown as its last second.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let second = i64::try_from(self.as_secs()).ok().and_then(|secs| Timestamp::from_second(secs).ok());
-        fmt::Display::fmt(
-            &second.unwrap_or(Timestamp::from_second(253_402_207_200).unwrap_or(Timestamp::MAX)),
-            f,
-        )
+        civil::write(self.as_secs(), f)
     }
 }
 

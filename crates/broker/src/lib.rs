@@ -9,6 +9,7 @@ mod error;
 mod issue;
 mod journal;
 pub mod keylist;
+pub mod librenet6;
 mod list;
 mod store;
 

@@ -1,7 +1,7 @@
 //! WireGuard's handshake: Noise_IKpsk2 in messages 1 and 2, as states that are consumed.
 //!
-//! The PSK enters with message 2 only, so the responder may look it up after it knows who asks, and the initiator may
-//! try one after the other on the same answer. snow does not wipe its chaining key and hash; secrets, ephemerals, PSKs
+//! The PSK enters with message 2 only, so the responder may look it up after it knows who asks and choose a [`Suite`], and
+//! the initiator may try one suite after the other on the same answer. snow does not wipe its chaining key and hash; secrets, ephemerals, PSKs
 //! and cipher keys are wiped here.
 
 use crate::keys::{Psk, StaticSecret};
@@ -151,6 +151,8 @@ pub struct SessionKeys {
     pub send_index: u32,
     /// Our index: comes in the header of what we receive.
     pub receive_index: u32,
+    /// What both sides agreed to seal with.
+    pub suite: Suite,
 }
 
 /// An initiation was sent; the answer is awaited.
@@ -186,23 +188,35 @@ impl Initiator {
         self.index
     }
 
-    /// Reads the answer under a PSK. What is refused leaves the state as it was, so a forged answer harms nothing and
-    /// another PSK can be tried.
+    /// Reads the answer under a PSK and the first of `suites` that fits; the most likely one goes first. What is refused
+    /// leaves the state as it was, so a forged answer harms nothing. Trying another suite costs some hashes: the
+    /// Diffie-Hellman results of one answer are computed once.
     ///
     /// # Errors
     /// The state and why `message` is not the answer.
     pub fn finish(
         mut self,
         psk: &Psk,
+        suites: &[Suite],
         message: &[u8; RESPONSE_LEN],
     ) -> Result<SessionKeys, (Initiator, HandshakeError)> {
-        match self.read(psk, message) {
-            Ok(()) => {
-                let (send, receive) = split(&mut self.noise);
-                Ok(SessionKeys { send, receive, send_index: word(message, 4), receive_index: self.index })
+        let mut refused = HandshakeError::Forged;
+        for &suite in suites {
+            match self.read(&psk.for_suite(suite), message) {
+                Ok(()) => {
+                    let (send, receive) = split(&mut self.noise);
+                    let (send_index, receive_index) = (word(message, 4), self.index);
+                    return Ok(SessionKeys { send, receive, send_index, receive_index, suite });
+                }
+                Err(HandshakeError::Forged) => {}
+                // No other key in the slot changes anything about this.
+                Err(error) => {
+                    refused = error;
+                    break;
+                }
             }
-            Err(error) => Err((self, error)),
         }
+        Err((self, refused))
     }
 
     fn read(&mut self, psk: &Psk, message: &[u8; RESPONSE_LEN]) -> Result<(), HandshakeError> {
@@ -267,20 +281,21 @@ impl Received {
         self.sender
     }
 
-    /// Writes the answer to `out`, with mac1 and mac2 still zero. The keys are unconfirmed: nothing is sent under them
-    /// before a packet was received under them.
+    /// Writes the answer to `out`, with mac1 and mac2 still zero; whoever reads it has to try `suite`. The keys are
+    /// unconfirmed: nothing is sent under them before a packet was received under them.
     ///
     /// # Errors
     /// [`HandshakeError::Machine`] only.
     pub fn answer(
         mut self,
         psk: &Psk,
+        suite: Suite,
         index: u32,
         ephemeral: Ephemeral,
         out: &mut [u8; RESPONSE_LEN],
     ) -> Result<SessionKeys, HandshakeError> {
         // The PSK first: a write that fails has spent the ephemeral.
-        self.noise.set_psk(PSK_SLOT, psk.as_bytes())?;
+        self.noise.set_psk(PSK_SLOT, psk.for_suite(suite).as_bytes())?;
         self.seed.fill(Zeroizing::new(ephemeral.0));
         out.fill(0);
         Kind::Response.write_head(out);
@@ -289,7 +304,7 @@ impl Received {
         self.noise.write_message(&[], &mut out[12..RESPONSE_LEN - MACS])?;
         self.noise.set_psk(PSK_SLOT, Psk::NONE.as_bytes())?;
         let (receive, send) = split(&mut self.noise);
-        Ok(SessionKeys { send, receive, send_index: self.sender, receive_index: index })
+        Ok(SessionKeys { send, receive, send_index: self.sender, receive_index: index, suite })
     }
 }
 
@@ -332,6 +347,8 @@ mod tests {
     use proptest::prelude::*;
 
     const PSK: Psk = Psk::from_bytes([0x55; 32]);
+    const CHACHA: Suite = Suite::ChaCha20Poly1305;
+    const AES: Suite = Suite::Aes256Gcm;
 
     #[test]
     fn states_may_be_moved_between_threads() {
@@ -358,13 +375,21 @@ mod tests {
     }
 
     fn answer(message: &[u8; INITIATION_LEN], psk: &Psk) -> (SessionKeys, [u8; RESPONSE_LEN]) {
+        answer_with(message, psk, CHACHA)
+    }
+
+    fn answer_with(
+        message: &[u8; INITIATION_LEN],
+        psk: &Psk,
+        suite: Suite,
+    ) -> (SessionKeys, [u8; RESPONSE_LEN]) {
         let mut out = [0xee; RESPONSE_LEN];
         let received = Received::read(&secret(2), message).expect("read");
-        (received.answer(psk, 0x2222, seed(4), &mut out).expect("answer"), out)
+        (received.answer(psk, suite, 0x2222, seed(4), &mut out).expect("answer"), out)
     }
 
     fn refused(initiator: Initiator, psk: &Psk, message: &[u8; RESPONSE_LEN]) -> (Initiator, HandshakeError) {
-        initiator.finish(psk, message).expect_err("must be refused")
+        initiator.finish(psk, &[CHACHA, AES], message).expect_err("must be refused")
     }
 
     fn assert_paired(a: &SessionKeys, b: &SessionKeys) {
@@ -372,6 +397,7 @@ mod tests {
         assert_eq!(a.receive.expose_bytes(), b.send.expose_bytes());
         assert_ne!(a.send.expose_bytes(), a.receive.expose_bytes());
         assert_eq!((a.send_index, a.receive_index), (b.receive_index, b.send_index));
+        assert_eq!(a.suite, b.suite);
     }
 
     #[test]
@@ -382,7 +408,7 @@ mod tests {
         assert_eq!(received.peer(), secret(1).public());
         assert_eq!((received.stamp(), received.sender()), (stamp(), 0x1111));
         let (theirs, reply) = answer(&message, &PSK);
-        let ours = initiator.finish(&PSK, &reply).expect("finish");
+        let ours = initiator.finish(&PSK, &[CHACHA], &reply).expect("finish");
         assert_paired(&ours, &theirs);
         assert_eq!((ours.receive_index, ours.send_index), (0x1111, 0x2222));
         let mut packet = [7u8; 48];
@@ -402,13 +428,44 @@ mod tests {
     #[test]
     fn a_wrong_psk_is_refused_and_the_right_one_still_works() {
         let (initiator, message) = initiation();
-        let (theirs, reply) = answer(&message, &PSK.for_suite(Suite::Aes256Gcm));
+        let (theirs, reply) = answer_with(&message, &PSK, AES);
         let (initiator, error) = refused(initiator, &Psk::NONE, &reply);
         assert_eq!(error, HandshakeError::Forged);
-        let (initiator, error) = refused(initiator, &PSK, &reply);
-        assert_eq!(error, HandshakeError::Forged);
-        let ours = initiator.finish(&PSK.for_suite(Suite::Aes256Gcm), &reply).expect("the psk of the suite");
+        let ours = initiator.finish(&PSK, &[AES], &reply).expect("the right psk");
         assert_paired(&ours, &theirs);
+    }
+
+    #[test]
+    fn the_suite_that_fits_is_found_whatever_was_tried_before() {
+        for suite in [CHACHA, AES] {
+            for tries in [[CHACHA, AES], [AES, CHACHA]] {
+                let (initiator, message) = initiation();
+                let (theirs, reply) = answer_with(&message, &PSK, suite);
+                let ours = initiator.finish(&PSK, &tries, &reply).expect("one of the two");
+                assert_eq!(ours.suite, suite);
+                assert_paired(&ours, &theirs);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_under_a_suite_that_was_not_offered_is_refused_and_costs_nothing() {
+        let (initiator, message) = initiation();
+        let (_, aes) = answer_with(&message, &PSK, AES);
+        let Err((initiator, error)) = initiator.finish(&PSK, &[CHACHA], &aes) else { panic!("not offered") };
+        assert_eq!(error, HandshakeError::Forged);
+        let Err((initiator, _)) = initiator.finish(&PSK, &[], &aes) else { panic!("nothing was offered") };
+        let (theirs, chacha) = answer_with(&message, &PSK, CHACHA);
+        assert_paired(&initiator.finish(&PSK, &[CHACHA], &chacha).expect("offered"), &theirs);
+    }
+
+    #[test]
+    fn the_keys_of_two_suites_have_nothing_in_common() {
+        let (_, message) = initiation();
+        let (chacha, _) = answer_with(&message, &PSK, CHACHA);
+        let (aes, _) = answer_with(&message, &PSK, AES);
+        assert_ne!(chacha.send.expose_bytes(), aes.send.expose_bytes());
+        assert_ne!(chacha.receive.expose_bytes(), aes.receive.expose_bytes());
     }
 
     #[test]
@@ -428,7 +485,7 @@ mod tests {
             (initiator, error) = refused(initiator, &PSK, &attempt);
             assert_eq!(error, why);
         }
-        assert_paired(&initiator.finish(&PSK, &reply).expect("finish"), &theirs);
+        assert_paired(&initiator.finish(&PSK, &[CHACHA], &reply).expect("finish"), &theirs);
     }
 
     #[test]
@@ -467,7 +524,7 @@ mod tests {
             changed[at] ^= 1;
             (initiator, _) = refused(initiator, &PSK, &changed);
         }
-        assert!(initiator.finish(&PSK, &reply).is_ok());
+        assert!(initiator.finish(&PSK, &[AES, CHACHA], &reply).is_ok());
     }
 
     #[test]

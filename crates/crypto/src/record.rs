@@ -219,6 +219,18 @@ mod tests {
         assert_eq!(*read.verify(&key.verify_key()).expect("verify"), record());
     }
 
+    /// What a node that can do both suites has in its record, and what one that only has the common one.
+    #[test]
+    fn the_golden_records_of_each_choice_of_suites_do_not_change() {
+        let key = SigningKey::from_seed([3; 32]);
+        let text = [&[1, 0][..], &[0]].map(|suites| {
+            let signed =
+                Signed::sign(NodeRecord { suites: suites.to_vec(), ..record() }, &key).expect("sign");
+            format!("{}\n", Hex(signed.bytes()))
+        });
+        assert_eq!(text.concat(), include_str!("../tests/golden/record-suites.hex"));
+    }
+
     #[test]
     fn a_record_names_no_signer_so_the_key_must_come_from_the_certificate() {
         let signed = Signed::sign(record(), &SigningKey::from_seed([3; 32])).expect("sign");

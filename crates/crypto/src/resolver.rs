@@ -51,8 +51,9 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        matches!(choice, DHChoice::Curve25519)
-            .then(|| Box::new(X25519 { known: self.me.share(), pair: None }) as Box<dyn Dh>)
+        matches!(choice, DHChoice::Curve25519).then(|| {
+            Box::new(X25519 { known: self.me.share(), pair: None, last: Last::default() }) as Box<dyn Dh>
+        })
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
@@ -68,6 +69,31 @@ impl CryptoResolver for Resolver {
 struct X25519 {
     known: StaticSecret,
     pair: Option<StaticSecret>,
+    last: Last,
+}
+
+/// The last result and whose point it was, so that reading one answer under several suites computes it once. Wiped when
+/// dropped.
+#[derive(Default)]
+#[allow(clippy::disallowed_types)]
+struct Last(Mutex<Option<Known>>);
+
+/// A point and what it gave.
+type Known = ([u8; 32], Zeroizing<[u8; 32]>);
+
+impl Last {
+    fn of(&self, point: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(other, _)| other == point).map(|(_, shared)| shared.clone())
+    }
+
+    fn keep(&self, point: [u8; 32], shared: Zeroizing<[u8; 32]>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((point, shared));
+    }
+
+    fn forget(&mut self) {
+        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl X25519 {
@@ -95,12 +121,14 @@ impl Dh for X25519 {
             Ok(bytes) if !known => Some(StaticSecret::from_bytes(bytes)),
             _ => None,
         };
+        self.last.forget();
     }
 
     fn generate(&mut self, random: &mut dyn Random) -> Result<(), Error> {
         let mut bytes = Zeroizing::new([0; 32]);
         random.try_fill_bytes(&mut *bytes)?;
         self.pair = Some(StaticSecret::from_bytes(*bytes));
+        self.last.forget();
         Ok(())
     }
 
@@ -113,12 +141,18 @@ impl Dh for X25519 {
     }
 
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        let point = x25519_dalek::PublicKey::from(*public.first_chunk::<32>().ok_or(Error::Dh)?);
-        let shared = self.pair().dalek().diffie_hellman(&point);
+        let point = *public.first_chunk::<32>().ok_or(Error::Dh)?;
+        let out = out.get_mut(..32).ok_or(Error::Dh)?;
+        if let Some(shared) = self.last.of(&point) {
+            out.copy_from_slice(&*shared);
+            return Ok(());
+        }
+        let shared = self.pair().dalek().diffie_hellman(&x25519_dalek::PublicKey::from(point));
         if !shared.was_contributory() {
             return Err(Error::Dh);
         }
-        out.get_mut(..32).ok_or(Error::Dh)?.copy_from_slice(shared.as_bytes());
+        out.copy_from_slice(shared.as_bytes());
+        self.last.keep(point, Zeroizing::new(shared.to_bytes()));
         Ok(())
     }
 }
@@ -195,7 +229,7 @@ mod tests {
     use super::*;
 
     fn x25519(secret: u8) -> X25519 {
-        X25519 { known: StaticSecret::from_bytes([secret; 32]), pair: None }
+        X25519 { known: StaticSecret::from_bytes([secret; 32]), pair: None, last: Last::default() }
     }
 
     #[test]
@@ -218,6 +252,26 @@ mod tests {
         assert_eq!(seed.try_fill_bytes(&mut out), Ok(()));
         assert_eq!(out, [3; 32]);
         assert_eq!(seed.try_fill_bytes(&mut out), Err(Error::Rng));
+    }
+
+    #[test]
+    fn a_result_is_remembered_for_its_point_and_its_key_only() {
+        let shared = |dh: &X25519, point: &[u8]| {
+            let mut out = [0u8; 32];
+            dh.dh(point, &mut out).expect("contributory");
+            out
+        };
+        let (mut dh, one, two) = (x25519(7), x25519(8), x25519(9));
+        let first = shared(&dh, one.pubkey());
+        assert_eq!(shared(&dh, one.pubkey()), first);
+        assert_eq!(shared(&dh, two.pubkey()), shared(&two, dh.pubkey()));
+        assert_eq!(shared(&dh, one.pubkey()), first);
+        dh.set(&[5; 32]);
+        assert_eq!(shared(&dh, one.pubkey()), shared(&one, dh.pubkey()));
+        let mut seed = Seed::default();
+        seed.fill(Zeroizing::new([3; 32]));
+        dh.generate(&mut seed).expect("seeded");
+        assert_eq!(shared(&dh, one.pubkey()), shared(&x25519(8), x25519(3).pubkey()));
     }
 
     #[test]

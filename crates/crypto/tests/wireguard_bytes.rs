@@ -9,6 +9,7 @@ use ln6_crypto::cookie::{CookieChecker, CookieJar};
 use ln6_crypto::handshake::{Ephemeral, Initiator, Received, SessionKeys, Tai64n};
 use ln6_crypto::keys::{Psk, StaticSecret};
 use ln6_crypto::message::{INITIATION_LEN, RESPONSE_LEN};
+use ln6_crypto::seal::Suite;
 use ln6_types::{Instant, PublicKey};
 use proptest::prelude::*;
 use x25519_dalek::{PublicKey as Point, StaticSecret as Scalar};
@@ -66,8 +67,20 @@ struct Case {
     responder: Octets,
     ephemerals: [Octets; 2],
     psk: Octets,
+    suite: Suite,
     indices: [u32; 2],
     time: (u64, u32),
+}
+
+/// What the PSK slot holds: the PSK itself for WireGuard's own suite.
+fn slot(case: &Case) -> Octets {
+    if case.suite == Suite::ChaCha20Poly1305 {
+        return case.psk;
+    }
+    let mut state = Blake2sMac::<blake2::digest::consts::U32>::new_from_slice(&case.psk).expect("key");
+    state.update(b"ln6d suite");
+    state.update(&[case.suite.id()]);
+    state.finalize_fixed().into()
 }
 
 /// What goes over the wire, macs without cookie, and the keys: initiator to responder, and back.
@@ -108,7 +121,7 @@ fn by_the_book(case: &Case) -> Exchange {
     [c] = kdf(&c, &dh(&e_r, &q_i));
     [c] = kdf(&c, &dh(&e_r, &p_i));
     let tau;
-    [c, tau, k] = kdf(&c, &case.psk);
+    [c, tau, k] = kdf(&c, &slot(case));
     h = hash(&[&h, &tau]);
     let sealed_nothing = aead(&k, &[], &h);
     let mut response = vec![2, 0, 0, 0];
@@ -132,20 +145,22 @@ fn by_us(case: &Case) -> ([u8; INITIATION_LEN], [u8; RESPONSE_LEN], SessionKeys,
     CookieJar::new(&b.public()).write_macs(Instant::ZERO, &mut initiation);
     let received = Received::read(&b, &initiation).expect("read");
     assert_eq!((received.peer(), received.stamp()), (a.public(), stamp));
-    let theirs = received.answer(&psk, case.indices[1], e_r, &mut response).expect("answer");
+    let theirs = received.answer(&psk, case.suite, case.indices[1], e_r, &mut response).expect("answer");
     CookieJar::new(&a.public()).write_macs(Instant::ZERO, &mut response);
-    let ours = initiator.finish(&psk, &response).expect("finish");
+    let ours =
+        initiator.finish(&psk, &[Suite::ChaCha20Poly1305, Suite::Aes256Gcm], &response).expect("finish");
     (initiation, response, ours, theirs)
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let keys = any::<(Octets, Octets, [Octets; 2], Octets)>();
+    let keys = any::<(Octets, Octets, [Octets; 2], Octets, bool)>();
     (keys, any::<[u32; 2]>(), (0u64..1 << 40, 0u32..1_000_000_000)).prop_map(
-        |((initiator, responder, ephemerals, psk), indices, time)| Case {
+        |((initiator, responder, ephemerals, psk, aes), indices, time)| Case {
             initiator,
             responder,
             ephemerals,
             psk,
+            suite: if aes { Suite::Aes256Gcm } else { Suite::ChaCha20Poly1305 },
             indices,
             time,
         },

@@ -86,7 +86,7 @@ pub fn removal(tun: &InterfaceName) -> String {
 fn set(text: &mut String, name: &str, prefixes: &[Prefix]) {
     let _ = writeln!(text, "\tset {name} {{\n\t\ttype ipv6_addr\n\t\tflags interval\n\t\tauto-merge");
     let mut elements: Vec<Prefix> = prefixes.to_vec();
-    elements.sort();
+    elements.sort_unstable();
     elements.dedup();
     if !elements.is_empty() {
         let list: Vec<String> = elements.iter().map(Prefix::to_string).collect();

@@ -4,6 +4,7 @@ use crate::finding::{Finding, Severity};
 use crate::kernel::{Address, DefaultRoute, Kernel, KernelError, Link};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ln6_types::Prefix;
+use ln6_types::gathered;
 use std::collections::BTreeSet;
 
 /// Links, addresses and foreign default routes at one moment.
@@ -47,7 +48,7 @@ impl Surroundings {
     pub fn uplink_interfaces(&self, tun: &str) -> Vec<String> {
         let mut ranked: Vec<(u32, &str)> =
             self.uplinks(tun).filter_map(|(route, link)| Some((route.metric, link?.name.as_str()))).collect();
-        ranked.sort();
+        ranked.sort_unstable();
         let mut seen = BTreeSet::new();
         ranked.into_iter().filter(|(_, name)| seen.insert(*name)).map(|(_, name)| name.to_owned()).collect()
     }
@@ -74,7 +75,7 @@ impl Surroundings {
                 _ => None,
             })
             .collect();
-        found.sort();
+        found.sort_unstable();
         found.dedup();
         found
     }
@@ -96,7 +97,7 @@ impl Surroundings {
                 interface: link.name.clone(),
             })
         });
-        let sorted: BTreeSet<Candidate> = offered.collect();
+        let sorted: BTreeSet<Candidate> = gathered(offered);
         sorted.into_iter().collect()
     }
 

@@ -319,7 +319,7 @@ mod tests {
             .collect();
         let mut seen = 0;
         while seen < 4000 {
-            poller.wait(-1, receiver.as_raw_fd()).unwrap();
+            poller.wait(-1).unwrap();
             receiver.acknowledge();
             seen += std::iter::from_fn(|| receiver.try_recv()).count();
         }

@@ -126,7 +126,7 @@ mod tests {
                 Some(Mail::Stop) => break,
                 Some(other) => panic!("{other:?}"),
                 None => {
-                    let rung = mailbox.prepare_to_sleep() && poller.wait(-1, mailbox.raw_fd()).unwrap();
+                    let rung = mailbox.prepare_to_sleep() && poller.wait(-1).unwrap().has(mailbox.raw_fd());
                     mailbox.awake(rung);
                 }
             }

@@ -69,19 +69,34 @@ impl Poller {
         Ok(())
     }
 
-    /// Sleeps until something is readable or `timeout` milliseconds passed (-1: for ever); a signal also ends it. Whether
-    /// `watched` is among what is readable.
-    pub(crate) fn wait(&self, timeout: i32, watched: RawFd) -> io::Result<bool> {
+    /// Sleeps until something is readable or `timeout` milliseconds passed (-1: for ever); a signal also ends it. What is
+    /// readable then, failures included.
+    pub(crate) fn wait(&self, timeout: i32) -> io::Result<Readable> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 4];
         // SAFETY: `events` has room for the four events promised.
         #[allow(unsafe_code)]
         let done = check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 4, timeout) });
         match done {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            // The record is packed on some machines: its fields are copied, never borrowed.
-            other => other
-                .map(|ready| events[..ready as usize].iter().any(|event| { event.u64 } == watched as u64)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Readable::default()),
+            other => other.map(|ready| {
+                let mut readable = Readable::default();
+                // The record is packed on some machines: its fields are copied, never borrowed.
+                let ready = events[..ready as usize].iter().map(|event| event.u64 as RawFd);
+                readable.0.iter_mut().zip(ready).for_each(|(place, fd)| *place = Some(fd));
+                readable
+            }),
         }
+    }
+}
+
+/// The descriptors that a wait found readable.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Readable([Option<RawFd>; 4]);
+
+impl Readable {
+    /// Whether `fd` is among them.
+    pub(crate) fn has(&self, fd: RawFd) -> bool {
+        self.0.contains(&Some(fd))
     }
 }
 
@@ -115,9 +130,9 @@ mod tests {
         poller.add(wake.as_raw_fd()).unwrap();
         wake.signal();
         wake.signal();
-        assert!(poller.wait(-1, wake.as_raw_fd()).unwrap());
+        assert!(poller.wait(-1).unwrap().has(wake.as_raw_fd()));
         wake.clear();
-        assert!(!poller.wait(0, wake.as_raw_fd()).unwrap());
+        assert!(!poller.wait(0).unwrap().has(wake.as_raw_fd()));
         let mut byte = [0; 8];
         assert_eq!((&wake.0).read(&mut byte).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }

@@ -4,11 +4,13 @@
 mod books;
 #[cfg(feature = "broker")]
 mod registry;
+mod tools;
 
 #[cfg(feature = "broker")]
 pub use books::*;
 #[cfg(feature = "broker")]
 pub use registry::*;
+pub use tools::*;
 
 use clap::{Args, Parser, Subcommand};
 use ln6_types::{Prefix, PublicKey};
@@ -66,8 +68,8 @@ pub enum Command {
     #[command(after_help = "Example: ln6d routes --json")]
     Routes,
     /// Who holds which prefix
-    #[command(after_help = "Example: ln6d prefixes")]
-    Prefixes,
+    #[command(after_help = "Example: ln6d prefixes --csv > prefixes.csv")]
+    Prefixes(Prefixes),
     /// Certificates known here
     #[command(after_help = "Example: ln6d certs")]
     Certs,
@@ -92,6 +94,9 @@ pub enum Command {
     /// Apply a changed configuration to the running node
     #[command(after_help = "Example: ln6d reload")]
     Reload,
+    /// What is done for other programs
+    #[command(flatten)]
+    Tool(ToolCommand),
     /// What is done on the broker
     #[cfg(feature = "broker")]
     #[command(flatten)]
@@ -119,6 +124,15 @@ pub struct Init {
     /// Do not offer this machine's way to the Internet
     #[arg(long)]
     pub no_exit: bool,
+}
+
+/// `prefixes`.
+#[derive(Args, Debug)]
+pub struct Prefixes {
+    /// As a table for spreadsheets
+    #[cfg(feature = "broker")]
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
 }
 
 /// `join`.

@@ -3,20 +3,16 @@
 use crate::api::ApiRequest;
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::Layout;
-use crate::schema::Named;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
-use tokio::net::UnixStream;
+use std::time::{Duration, Instant};
 
 /// Largest answer read, octets.
 const MOST: usize = 64 << 20;
+/// Octets read at once.
+const PIECE: usize = 16 << 10;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -40,7 +36,8 @@ impl Client {
     /// Asks, and reads the answer.
     pub fn get<T: DeserializeOwned>(&self, request: &ApiRequest) -> Result<T, CliError> {
         let text = self.raw(request)?;
-        serde_json::from_str::<Named<T>>(&text).map(|named| named.body).map_err(|error| {
+        // The name of the schema in front is one more key than `T` looks for.
+        serde_json::from_str::<T>(&text).map_err(|error| {
             CliError::new(Trouble::BadRequest, format!("the daemon's answer is not understood: {error}"))
                 .hint("the daemon and this command may be of different versions: restart the daemon")
         })
@@ -48,46 +45,21 @@ impl Client {
 
     /// Asks, and returns the answer as it came.
     pub fn raw(&self, request: &ApiRequest) -> Result<String, CliError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
-        let answered = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.ask(request)).await });
-        answered.unwrap_or_else(|_| {
-            Err(CliError::new(
+        let mut stream = UnixStream::connect(&self.socket).map_err(|error| self.unreachable(&error))?;
+        let answer = exchange(&mut stream, request).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => CliError::new(
                 Trouble::NoAnswer,
                 format!("the daemon on {} does not answer", self.socket.display()),
-            ))
-        })
-    }
-
-    async fn ask(&self, request: &ApiRequest) -> Result<String, CliError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
-        let broken = |error: hyper::Error| {
-            CliError::new(Trouble::DaemonUnreachable, format!("the connection to the daemon broke: {error}"))
-        };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        let parts = request.to_http();
-        let built = Request::builder()
-            .method(parts.method)
-            .uri(&parts.path)
-            .header("host", "ln6d")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(parts.body)));
-        let built = built.map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
-        let exchange = async {
-            let response = sender.send_request(built).await.map_err(broken)?;
-            let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), MOST).collect().await;
-            let body = body.map_err(|error| {
-                CliError::new(Trouble::DaemonUnreachable, format!("the answer broke off: {error}"))
-            })?;
-            read(status, &body.to_bytes())
-        };
-        let mut exchange = std::pin::pin!(exchange);
-        tokio::select! {
-            answer = &mut exchange => answer,
-            // The connection may end as soon as the answer is here; the answer is still to be read.
-            _ = connection => exchange.await,
-        }
+            ),
+            _ => CliError::new(
+                Trouble::DaemonUnreachable,
+                format!("the connection to the daemon broke: {error}"),
+            ),
+        })?;
+        let (status, body) = split(&answer).ok_or_else(|| {
+            CliError::new(Trouble::DaemonUnreachable, "the answer broke off, or is not the daemon's")
+        })?;
+        read(status, body)
     }
 
     /// Why nobody answers: we may not ask, no node is set up, or its daemon does not run.
@@ -126,6 +98,52 @@ impl Client {
     }
 }
 
+/// Sends a request and reads all that comes: HTTP/1.1 with one request a connection.
+fn exchange(stream: &mut UnixStream, request: &ApiRequest) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + PATIENCE;
+    let parts = request.to_http();
+    let head = format!(
+        "{} {} HTTP/1.1\r\nhost: ln6d\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        parts.method,
+        parts.path,
+        parts.body.len()
+    );
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(&[head.as_bytes(), parts.body.as_ref()].concat())?;
+    let (mut answer, mut piece) = (Vec::new(), [0; PIECE]);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut piece) {
+            Ok(0) => return Ok(answer),
+            Ok(_) if answer.len() > MOST => return Err(io::Error::other("the answer is too long")),
+            Ok(len) => answer.extend_from_slice(&piece[..len]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // The daemon refused before it had read everything: what it said counts.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !answer.is_empty() => {
+                return Ok(answer);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The status and the body of a whole answer of known length.
+fn split(answer: &[u8]) -> Option<(u16, &[u8])> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let length = lines.find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    })?;
+    Some((status, answer.get(end + 4..)?.get(..length)?))
+}
+
 fn read(status: u16, body: &[u8]) -> Result<String, CliError> {
     if status == 200 {
         return String::from_utf8(body.to_vec())
@@ -142,6 +160,17 @@ fn read(status: u16, body: &[u8]) -> Result<String, CliError> {
 mod tests {
     use super::*;
     use crate::files::atomic::tests::TestDir;
+
+    #[test]
+    fn an_answer_is_taken_apart_and_nothing_less_than_a_whole_one() {
+        let whole = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\ndate: x\r\n\r\n{}";
+        assert_eq!(split(whole), Some((404, &b"{}"[..])));
+        for len in 0..whole.len() {
+            assert_eq!(split(&whole[..len]), None, "{len}");
+        }
+        assert_eq!(split(b"HTTP/1.1 200 OK\r\n\r\n{}"), None);
+        assert_eq!(split(b"SSH-2.0-x\r\n\r\n"), None);
+    }
 
     #[test]
     fn without_a_daemon_the_command_to_start_it_is_named() {

@@ -2,14 +2,21 @@
 
 mod ask;
 mod check;
+#[cfg(feature = "broker")]
+mod graph;
+#[cfg(feature = "broker")]
+mod import;
 mod init;
 #[cfg(feature = "broker")]
 mod invitation;
 mod join;
+#[cfg(feature = "broker")]
+mod keylist;
 mod leave;
 mod output;
 #[cfg(feature = "broker")]
 mod registry;
+mod rpcd;
 mod watch;
 #[cfg(feature = "broker")]
 mod weigh;
@@ -72,10 +79,23 @@ fn dispatch(command: Command, layout: &Layout, output: &Output) -> Result<Exit, 
         Command::Doctor(doctor) => check::doctor(&doctor, layout, output),
         Command::Config(cli::Config::Check) => check::config(layout, output),
         Command::Key(cli::Key::Show) => check::key(layout, output),
+        Command::Tool(tool) => self::tool(tool, layout, output),
         Command::WireguardConfig(leaf) => wireguard::run(&leaf, layout, output),
         #[cfg(feature = "broker")]
         Command::Registry(command) => registry::run(command, layout, output),
         other => ask::run(&other, layout, output),
+    }
+}
+
+fn tool(tool: cli::ToolCommand, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
+    match tool {
+        cli::ToolCommand::Rpcd(command) => Ok(rpcd::run(&command, layout, output)),
+        #[cfg(feature = "broker")]
+        cli::ToolCommand::Graph(graph) => graph::run(&graph, layout, output),
+        #[cfg(feature = "broker")]
+        cli::ToolCommand::Keylist(command) => keylist::run(command, layout, output),
+        #[cfg(feature = "broker")]
+        cli::ToolCommand::ImportLibrenet6(import) => import::run(&import, layout, output),
     }
 }
 

@@ -2,12 +2,16 @@
 
 pub(crate) mod check;
 mod diff;
+#[cfg(feature = "broker")]
+mod keylist;
 mod locate;
 mod raw;
 mod value;
 mod write;
 
 pub use diff::diff;
+#[cfg(feature = "broker")]
+pub use keylist::{KeyList, Notify};
 pub use ln6_api::schema::Change;
 pub use value::{Endpoint, InterfaceName, NodeName, Secret};
 pub use write::render;
@@ -17,6 +21,7 @@ use crate::files::identity::private_text;
 use crate::files::{Layout, atomic};
 use crate::logging::Level;
 use ln6_crypto::keys;
+use ln6_crypto::seal::Suite;
 use ln6_types::{Fingerprint, Prefix, PublicKey};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -48,6 +53,12 @@ pub struct Config {
     pub wireguard: Vec<Wireguard>,
     /// Where metrics are offered; nowhere if absent.
     pub metrics: Option<SocketAddr>,
+    /// Who is in by a Git repository; on a broker.
+    #[cfg(feature = "broker")]
+    pub keylist: Option<KeyList>,
+    /// Who is told of requests and trouble; on a broker.
+    #[cfg(feature = "broker")]
+    pub notify: Option<Notify>,
     /// The account that the admin page runs as; none if there is no page.
     pub page_user: Option<String>,
 }
@@ -73,6 +84,8 @@ pub struct Node {
     pub log: Level,
     /// Whether the kernel's segmentation offloads are used where they work.
     pub offload: bool,
+    /// What to seal with between ln6d nodes; `None` = what this machine is fastest with.
+    pub suite: Option<Suite>,
 }
 
 impl Node {
@@ -88,6 +101,7 @@ impl Node {
             public: Vec::new(),
             log: Level::Info,
             offload: true,
+            suite: None,
         }
     }
 }
@@ -289,6 +303,10 @@ impl Config {
             exit: true,
             wireguard: Vec::new(),
             metrics: None,
+            #[cfg(feature = "broker")]
+            keylist: None,
+            #[cfg(feature = "broker")]
+            notify: None,
             page_user: None,
         }
     }
@@ -324,9 +342,21 @@ impl Config {
         Config::parse(&text, path).map(Some)
     }
 
+    #[cfg(feature = "broker")]
+    fn broker_has_secrets(&self) -> bool {
+        self.keylist.as_ref().is_some_and(|keylist| keylist.url.has_password())
+    }
+
+    #[cfg(not(feature = "broker"))]
+    fn broker_has_secrets(&self) -> bool {
+        false
+    }
+
     /// Whether the file holds something that others must not read.
     pub fn has_secrets(&self) -> bool {
-        self.join.secret.is_some() || self.wireguard.iter().any(|peer| matches!(peer.psk, Psk::Here(_)))
+        self.join.secret.is_some()
+            || self.wireguard.iter().any(|peer| matches!(peer.psk, Psk::Here(_)))
+            || self.broker_has_secrets()
     }
 }
 

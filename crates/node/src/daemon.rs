@@ -10,10 +10,14 @@ mod broker;
 #[cfg(feature = "broker")]
 mod graph;
 mod host_task;
+#[cfg(feature = "broker")]
+mod keylist;
 mod leaves;
 mod listening;
 mod names;
 mod news;
+#[cfg(feature = "broker")]
+mod notify;
 mod outlook;
 mod privileges;
 #[cfg(feature = "broker")]
@@ -343,6 +347,8 @@ impl Daemon {
         #[cfg(feature = "broker")]
         if let Some(broker) = &mut self.broker {
             broker.tick(now, wall);
+            self.news.set_beside(broker.problems());
+            broker.notify(wall, self.news.problems());
         }
         self.pings.retain(|_, waiting| now.since(waiting.since) < Duration::from_secs(30));
         self.look_out(now);

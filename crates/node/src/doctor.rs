@@ -5,6 +5,7 @@ mod gather;
 pub(crate) use gather::exists;
 pub use gather::gather;
 
+use crate::cipher::{self, Speed};
 use crate::config::{Config, Inbound};
 use crate::error::{CliError, Trouble};
 use crate::schema::{DoctorReport, Problem, Severity, Time};
@@ -68,6 +69,8 @@ pub struct Facts {
     pub free: Option<u64>,
     /// Whether the kernel has nftables; `None` if it does not say.
     pub nftables: Option<bool>,
+    /// How fast this machine seals.
+    pub speeds: Vec<Speed>,
     /// What stands between the uplink and the pools.
     pub surroundings: Vec<Problem>,
 }
@@ -82,6 +85,7 @@ pub fn judge(facts: &Facts) -> DoctorReport {
     devices(&mut check, facts);
     kernel(&mut check, facts);
     uplink(&mut check, facts);
+    ciphers(&mut check, facts);
     facts.surroundings.iter().for_each(|finding| check.found(finding.clone()));
     if let Some(free) = facts.free {
         let little = Problem {
@@ -92,8 +96,16 @@ pub fn judge(facts: &Facts) -> DoctorReport {
         };
         check.unless(free < LITTLE_SPACE, little, "there is space for the state");
     }
-    report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    worst_first(&mut report.findings);
     report
+}
+
+/// Puts the worst in front; among equals the order stays.
+pub fn worst_first(findings: &mut Vec<Problem>) {
+    let all = std::mem::take(findings);
+    for severity in [Severity::Error, Severity::Warning, Severity::Note] {
+        findings.extend(all.iter().filter(|finding| finding.severity == severity).cloned());
+    }
 }
 
 /// What the host around the node says, in the same form.
@@ -212,6 +224,24 @@ fn clock(check: &mut Check<'_>, now: Time) {
     }
 }
 
+/// What sessions are sealed with, and whether that is wise here.
+fn ciphers(check: &mut Check<'_>, facts: &Facts) {
+    let Ok(Some(config)) = &facts.config else { return };
+    let all: Vec<String> =
+        facts.speeds.iter().map(|speed| format!("{} {:.2} GB/s", speed.suite, speed.rate / 1e9)).collect();
+    let (usual, wish) = (cipher::choose(None, &facts.speeds), config.node.suite);
+    let chosen = cipher::choose(wish, &facts.speeds);
+    let slower = wish.is_some() && chosen.first() != usual.first();
+    let first = chosen.first().map_or("", |suite| suite.name());
+    let finding = note(
+        "suite_slower",
+        Severity::Note,
+        format!("suite = \"{first}\" is not what this machine seals fastest with: {}", all.join(", ")),
+        "set suite = \"auto\" under [node], unless there is a reason".into(),
+    );
+    check.unless(slower, finding, &format!("sessions prefer {first}; here: {}", all.join(", ")));
+}
+
 fn devices(check: &mut Check<'_>, facts: &Facts) {
     match facts.tun {
         Usable::Yes => check.passed("/dev/net/tun can be opened"),
@@ -314,6 +344,7 @@ fn uplink(check: &mut Check<'_>, facts: &Facts) {
 mod tests {
     use super::*;
     use crate::config::NodeName;
+    use ln6_crypto::seal::Suite;
 
     fn well() -> Facts {
         let mut config = Config::new(NodeName::near("quintana"));
@@ -340,6 +371,10 @@ mod tests {
             uplink_mtu: Some(1500),
             free: Some(1 << 30),
             nftables: Some(true),
+            speeds: vec![
+                Speed { suite: Suite::ChaCha20Poly1305, rate: 1e9 },
+                Speed { suite: Suite::Aes256Gcm, rate: 4e9 },
+            ],
             surroundings: Vec::new(),
         }
     }
@@ -381,6 +416,23 @@ mod tests {
             assert!(findings.contains(&(severity, code.to_owned())), "{code}: {findings:?}");
             assert!(findings.is_sorted_by(|a, b| a.0 >= b.0), "worst first: {findings:?}");
         }
+    }
+
+    #[test]
+    fn a_slower_cipher_is_remarked_on_and_the_faster_one_is_not() {
+        let with = |suite| {
+            let mut facts = Facts { running: true, ..well() };
+            if let Ok(Some(config)) = &mut facts.config {
+                config.node.suite = suite;
+            }
+            codes(&facts)
+        };
+        let remark = (Severity::Note, "suite_slower".to_owned());
+        assert_eq!(with(Some(Suite::ChaCha20Poly1305)), [remark]);
+        assert_eq!(with(Some(Suite::Aes256Gcm)), []);
+        let passed = judge(&well()).passed;
+        let words = "sessions prefer aes-256-gcm; here: chacha20-poly1305 1.00 GB/s, aes-256-gcm 4.00 GB/s";
+        assert!(passed.iter().any(|line| line == words), "{passed:?}");
     }
 
     #[test]

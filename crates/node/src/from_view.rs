@@ -30,7 +30,7 @@ pub fn peers(view: &View, now: UnixTime) -> Vec<PeerRow> {
     let known =
         |peer: &&PeerView| peer.kind != PeerKind::Guest || peer.connected || !peer.endpoints.is_empty();
     let mut rows: Vec<_> = view.peers.iter().filter(known).map(|peer| peer_row(peer, now)).collect();
-    rows.sort_by(|a, b| {
+    rows.sort_unstable_by(|a, b| {
         let key = |row: &PeerRow| (Reverse(row.connected), row.name.is_empty());
         key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name)).then_with(|| a.key.cmp(&b.key))
     });
@@ -88,7 +88,7 @@ fn before(now: UnixTime, age: Duration) -> Time {
 pub fn sessions(view: &View, now: UnixTime) -> Vec<SessionRow> {
     let up = view.peers.iter().filter(|peer| peer.connected);
     let mut rows: Vec<_> = up.filter_map(|peer| session_row(peer, now)).collect();
-    rows.sort_by(|a, b| a.peer.cmp(&b.peer).then_with(|| a.key.cmp(&b.key)));
+    rows.sort_unstable_by(|a, b| a.peer.cmp(&b.peer).then_with(|| a.key.cmp(&b.key)));
     rows
 }
 
@@ -98,6 +98,7 @@ fn session_row(peer: &PeerView, now: UnixTime) -> Option<SessionRow> {
         peer: peer.name.clone(),
         key: peer.key,
         path: path?,
+        suite: peer.suite.map(|suite| suite.name().to_owned()),
         endpoint,
         through: peer.through.clone(),
         last_handshake: peer.handshake_age.map(|age| before(now, age)),
@@ -112,7 +113,7 @@ fn session_row(peer: &PeerView, now: UnixTime) -> Option<SessionRow> {
 /// Candidate routes by destination and source; the selected one first, refused ones last.
 pub fn routes(view: &View) -> Vec<RouteRow> {
     let mut rows: Vec<_> = view.routes.iter().map(route_row).collect();
-    rows.sort_by_key(|row| {
+    rows.sort_unstable_by_key(|row| {
         let metric = row.metric.unwrap_or(UNREACHABLE);
         (row.to, row.from, Reverse(row.selected), row.refused.is_some(), metric, row.router_id)
     });
@@ -137,7 +138,7 @@ fn route_row(route: &RouteView) -> RouteRow {
 /// Certificates by name, the one in force first.
 pub fn certs(view: &View) -> Vec<CertRow> {
     let mut rows: Vec<_> = view.certificates.iter().map(cert_row).collect();
-    rows.sort_by(|a, b| {
+    rows.sort_unstable_by(|a, b| {
         a.name.cmp(&b.name).then_with(|| a.key.cmp(&b.key)).then_with(|| b.serial.cmp(&a.serial))
     });
     rows
@@ -178,6 +179,7 @@ pub fn standing(standing: &Standing) -> StandingInfo {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use ln6_crypto::seal::Suite;
     use ln6_overlay_core::PeerIdx;
     use ln6_overlay_core::control::view::Me;
     use ln6_overlay_core::forwarder::stats::PeerTraffic;
@@ -196,6 +198,7 @@ pub(crate) mod tests {
             broker: true,
             exit: false,
             connected,
+            suite: connected.then_some(Suite::Aes256Gcm),
             path,
             through: None,
             neighbour: false,

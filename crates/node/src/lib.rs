@@ -2,6 +2,7 @@
 //! reads what an operator wants, wires the machines to the kernel, and says what they do.
 
 pub mod api;
+pub mod cipher;
 pub mod cli;
 pub mod client;
 pub mod command;
@@ -14,6 +15,8 @@ pub mod from_view;
 pub mod logging;
 pub mod metrics;
 pub mod qr;
+#[cfg(test)]
+mod reference;
 pub mod render;
 pub mod wgquick;
 

@@ -213,4 +213,52 @@ mod tests {
         }
         assert!(text.ends_with("# EOF\n"));
     }
+
+    /// What begins with our prefix in a text.
+    fn names(text: &str) -> std::collections::BTreeSet<&str> {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = text.split(|c| !word(c));
+        words.filter(|word| word.starts_with("ln6d_") || word.starts_with("process_")).collect()
+    }
+
+    #[test]
+    fn what_dashboard_alerts_and_papers_name_is_measured() {
+        let measured = Measured {
+            status: samples::broker(),
+            peers: samples::peers(),
+            handshakes: (7, 5, 1),
+            routes: (3, 2),
+            figures: vec![Count { reason: "udp_reads".into(), count: 9 }],
+        };
+        let mut broken = measured.clone();
+        broken.status.refusals = vec![Count { reason: "stale".into(), count: 1 }];
+        let text = render(&broken);
+        let metrics = names(&text);
+        let papers = [
+            include_str!("../../../dist/monitoring/grafana.json"),
+            include_str!("../../../dist/monitoring/alerts.yml"),
+            include_str!("../../../dist/monitoring/alerts-test.yml"),
+            include_str!("../../../docs/operations.md"),
+        ];
+        for (index, paper) in papers.into_iter().enumerate() {
+            let unknown: Vec<_> = names(paper).difference(&metrics).copied().collect();
+            assert!(unknown.is_empty() && !names(paper).is_empty(), "paper {index}: {unknown:?}");
+        }
+        let measured: serde_json::Value = serde_json::from_str(papers[0]).expect("the dashboard is JSON");
+        assert_eq!(measured["uid"], "ln6d-network");
+    }
+
+    #[test]
+    fn the_alert_rules_do_as_their_tests_say() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/monitoring");
+        let ran = std::process::Command::new("promtool")
+            .args(["test", "rules", "alerts-test.yml"])
+            .current_dir(folder)
+            .output();
+        let Ok(ran) = ran else {
+            assert!(std::env::var_os("CI").is_none(), "promtool is missing: apt-get install prometheus");
+            return;
+        };
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+    }
 }

@@ -1,10 +1,13 @@
 //! QR codes for the terminal.
 
 use crate::error::{CliError, Trouble};
+#[cfg(feature = "qr")]
 use qrcode::render::unicode::Dense1x2;
+#[cfg(feature = "qr")]
 use qrcode::{EcLevel, QrCode};
 
 /// The code in half blocks, two rows a line, with its quiet zone; dark on light whatever the terminal's colours.
+#[cfg(feature = "qr")]
 pub fn in_terminal(text: &str) -> Result<String, CliError> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(|error| {
         CliError::new(Trouble::Internal, format!("this does not fit into a QR code: {error}"))
@@ -18,7 +21,15 @@ pub fn in_terminal(text: &str) -> Result<String, CliError> {
         .build())
 }
 
-#[cfg(test)]
+/// Refuses: this build has no codes.
+#[cfg(not(feature = "qr"))]
+pub fn in_terminal(_text: &str) -> Result<String, CliError> {
+    let message = "this build of ln6d draws no QR codes";
+    Err(CliError::new(Trouble::BadRequest, message)
+        .hint("repeat the command without --qr, and draw the code elsewhere"))
+}
+
+#[cfg(all(test, feature = "qr"))]
 mod tests {
     use super::*;
 

@@ -4,6 +4,8 @@
 mod books;
 #[cfg(feature = "broker")]
 mod flow;
+#[cfg(feature = "broker")]
+mod keylist;
 mod lists;
 mod paint;
 #[cfg(feature = "broker")]

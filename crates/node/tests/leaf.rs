@@ -9,6 +9,7 @@ mod world;
 
 use anyhow::{Context as _, Result, ensure};
 use ln6_lab::{INTERNET_HOST, Namespace, Process, has_program, probe, wait_for, wait_until};
+use ln6_node::cipher;
 use std::fs;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -40,6 +41,7 @@ fn judges() -> bool {
 
 /// A machine of its own at the provider, with wireguard-go set up from a file of ours.
 struct Leaf {
+    name: String,
     namespace: Namespace,
     address: Ipv6Addr,
     /// The file without what only `wg-quick` reads.
@@ -66,7 +68,7 @@ impl Leaf {
         let quick = ["Address", "MTU", "DNS"];
         let kept = file.lines().filter(|line| !quick.iter().any(|key| line.starts_with(key)));
         let stripped = kept.collect::<Vec<_>>().join("\n") + "\n";
-        let mut leaf = Self { namespace, address, stripped, peer, process: None };
+        let mut leaf = Self { name: name.into(), namespace, address, stripped, peer, process: None };
         leaf.start(&value("MTU")?)?;
         Ok(leaf)
     }
@@ -165,6 +167,21 @@ fn is_a_leaf(net: &Net, leaf: &Leaf, host: &Machine) -> Result<()> {
     let dropped = host.dropped("source_not_theirs")? - before;
     ensure!(dropped >= 3, "3 packets from {foreign} were sent, {dropped} counted");
     println!("{dropped} packets from a foreign source dropped and counted");
+    Ok(())
+}
+
+/// The leaf is spoken to as WireGuard does, while its host and the other nodes use what they are all fastest with.
+fn suites(leaf: &Leaf, host: &Machine) -> Result<()> {
+    let best = cipher::choose(None, &cipher::measure())[0].name();
+    wait_until("each session has its suite", PATIENCE, || {
+        let Ok(list) = host.json(&["sessions"]) else { return false };
+        let rows = list["sessions"].as_array().cloned().unwrap_or_default();
+        let (leaves, nodes): (Vec<_>, Vec<_>) =
+            rows.iter().partition(|row| row["peer"] == leaf.name.as_str());
+        !nodes.is_empty()
+            && leaves.iter().map(|row| &row["suite"]).eq(["chacha20-poly1305"])
+            && nodes.iter().all(|row| row["suite"] == best)
+    })?;
     Ok(())
 }
 
@@ -272,6 +289,7 @@ fn a_stock_client_with_a_pre_shared_key_is_a_leaf_of_a_gateway() {
 
 fn play(net: &Net, leaf: &Leaf, host: &Machine) -> Result<()> {
     is_a_leaf(net, leaf, host)?;
+    suites(leaf, host)?;
     rekeys(net, leaf)?;
     carries(net, leaf)?;
     moves(net, leaf)?;

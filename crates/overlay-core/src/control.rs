@@ -4,6 +4,7 @@
 //! order, then sleep until [`Control::poll_timeout`] at most. Every input carries the time.
 
 mod babel;
+mod clock;
 mod config;
 mod connect;
 pub mod gossip;
@@ -29,11 +30,12 @@ pub use secrets::Secrets;
 pub use timers::Reason;
 
 use crate::control::babel::{Rights, rights};
+use crate::control::clock::Clock;
 use crate::control::gossip::Gossip;
 use crate::control::membership::Membership;
 use crate::control::message::Item;
 use crate::control::peer::{Peer, Peers};
-use crate::control::secrets::{Jitter, draw};
+use crate::control::secrets::draw;
 use crate::control::stamps::Stamps;
 use crate::control::timers::Timers;
 use crate::control::view::Standing;
@@ -46,9 +48,10 @@ use core::time::Duration;
 use ln6_crypto::SigningKey;
 use ln6_crypto::cookie::CookieChecker;
 use ln6_crypto::keys::StaticSecret;
+use ln6_crypto::seal::Suite;
 use ln6_crypto::timers::REKEY_TIMEOUT;
 use ln6_routing::Router;
-use ln6_types::{Fingerprint, Instant, NetworkUla, Prefix, PublicKey, RouterId, UnixTime};
+use ln6_types::{Fingerprint, Instant, Jitter, NetworkUla, Prefix, PublicKey, RouterId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -63,8 +66,6 @@ const HOPE: Duration = Duration::from_secs(10);
 /// How often in a minute the state is written for what others bring.
 const STORES: usize = 8;
 
-/// A clock that shows less was never set: 2026-01-01.
-const FIRST_RELEASE: UnixTime = UnixTime::from_secs(1_767_225_600);
 /// A Babel sequence number above those of the previous run. Where nothing was stored (the first run, or a lost disk) it
 /// comes from the clock, which runs on faster than sequence numbers usually do.
 fn first_seqno(saved: &NodeState, wall: UnixTime) -> u16 {
@@ -75,8 +76,8 @@ fn first_seqno(saved: &NodeState, wall: UnixTime) -> u16 {
     }
 }
 
-/// How far brokers may lift a clock that may be right.
-const MOST_LIFT: Duration = Duration::from_secs(30 * 86_400);
+/// How often what ended long ago is looked for.
+const PURGE: Duration = Duration::from_secs(3600);
 
 /// One node's control plane.
 pub struct Control {
@@ -101,15 +102,14 @@ pub struct Control {
     firewall: bool,
     exit: bool,
     transit: bool,
+    /// What to seal with, best first; WireGuard's own suite among them.
+    suites: Vec<Suite>,
     mtu: u16,
 
     // Randomness and time.
     secrets: Box<dyn Secrets>,
     jitter: Jitter,
-    /// Wall-clock time at a monotonic one.
-    clock: (Instant, UnixTime),
-    /// What it is at least, at a monotonic time; runs on.
-    floor: (Instant, UnixTime),
+    clock: Clock,
     stamps: Stamps,
     waiting_for_stamps: BTreeSet<PeerIdx>,
     cookies: CookieChecker,
@@ -123,6 +123,8 @@ pub struct Control {
 
     // What follows from them.
     standing: Standing,
+    /// A certificate of ours is in force.
+    is_member: bool,
     refusal: Option<(String, String)>,
     /// The delegation was given back.
     has_left: bool,
@@ -156,6 +158,7 @@ pub struct Control {
     plan_changed: bool,
     plan: Option<HostPlan>,
     review_at: Instant,
+    purge_at: Instant,
     join_at: Instant,
     ask_at: Instant,
     record_at: Instant,
@@ -198,7 +201,7 @@ impl Control {
         let ula = NetworkUla::of(&config.network);
         let mut jitter = Jitter::new(config.seed);
         let seqno = first_seqno(&saved, wall);
-        let routing = Router::new(ln6_routing::Config::new(router, seqno, jitter.next()));
+        let routing = Router::new(ln6_routing::Config::new(router, seqno, jitter.draw()));
         let cookies = CookieChecker::new(&key, now, draw(&mut *secrets));
         let standing = match (&saved.refusal, &config.wish) {
             (Some((code, text)), Some(_)) => Standing::Refused { code: code.clone(), text: text.clone() },
@@ -224,19 +227,20 @@ impl Control {
             firewall: config.firewall,
             exit: config.exit,
             transit: config.transit,
+            suites: session::suite::usable(&config.suites),
             mtu: config.mtu,
             secrets,
-            clock: (now, wall),
-            floor: (now, saved.time_floor),
+            clock: Clock::new(now, wall, saved.time_floor),
             stamps: Stamps::new(saved.stamp_ceiling),
             waiting_for_stamps: BTreeSet::new(),
             cookies,
             peers: Peers::default(),
             timers: Timers::default(),
             membership: Membership::new(config.network, ula),
-            gossip: Gossip::new(jitter.next()),
+            gossip: Gossip::new(jitter.draw()),
             routing,
             standing,
+            is_member: false,
             refusal: saved.refusal,
             has_left: false,
             held: Vec::new(),
@@ -265,6 +269,7 @@ impl Control {
             plan_changed: true,
             plan: None,
             review_at: now,
+            purge_at: now + PURGE,
             join_at: now,
             ask_at: now,
             record_at: Instant::FAR_FUTURE,
@@ -278,7 +283,6 @@ impl Control {
             refusals: BTreeMap::new(),
             output: VecDeque::new(),
         };
-        control.bound_floor(now);
         control.restore(now, saved.items, saved.cache, config.stock);
         control.mail_gate();
         control.settle(now);
@@ -343,40 +347,6 @@ impl Control {
             peer.failures = 0;
             self.timers.set(idx, Reason::Connect, now);
         }
-    }
-
-    /// The wall clock's time at `now`, as far as it is known; never below the floor.
-    pub fn wall(&self, now: Instant) -> UnixTime {
-        let (then, clock) = self.clock;
-        (clock + now.since(then)).max(self.known_time(now))
-    }
-
-    /// A broker's word, signed or in its own session, on what time it is. It only lifts a clock below it; a clock that may
-    /// be right is lifted by no more than [`MOST_LIFT`], however often.
-    pub(crate) fn hear_time(&mut self, now: Instant, at: UnixTime) {
-        let (then, clock) = self.clock;
-        let clock = clock + now.since(then);
-        let believable = clock < FIRST_RELEASE || at <= clock + MOST_LIFT;
-        if believable && at > self.known_time(now) {
-            self.floor = (now, at);
-        }
-    }
-
-    /// A clock that may be right keeps the floor within reach: what was saved or heard while it was wrong must not outlast that.
-    fn bound_floor(&mut self, now: Instant) {
-        let (then, clock) = self.clock;
-        let most = clock + now.since(then) + MOST_LIFT;
-        let (then, floor) = self.floor;
-        if clock >= FIRST_RELEASE && floor + now.since(then) > most {
-            self.floor = (now, most);
-        }
-    }
-
-    /// The time that is known to have passed whatever our own clock says: this is what outlives a restart. Were our own
-    /// clock's time kept, one that once ran years ahead would end every certificate for ever.
-    fn known_time(&self, now: Instant) -> UnixTime {
-        let (then, floor) = self.floor;
-        floor + now.since(then)
     }
 
     fn out(&mut self, output: Output) {
@@ -453,8 +423,7 @@ impl Control {
 
     /// The shell's clock says it is `wall`. Never goes below the floor.
     pub fn handle_clock(&mut self, now: Instant, wall: UnixTime) {
-        self.clock = (now, wall);
-        self.bound_floor(now);
+        self.clock.set(now, wall);
         self.settle(now);
     }
 
@@ -531,6 +500,7 @@ impl Control {
             Reason::Resend => self.resend(now, peer),
             Reason::Prove => self.prove_again(now, peer),
             Reason::Upgrade => self.upgrade(now, peer),
+            Reason::Suite => self.seek_better_suite(now, peer),
         }
         if reason == Reason::Persistent
             && let Some(keepalive) =
@@ -593,7 +563,7 @@ impl Control {
             stamp_ceiling: ceiling,
             seqno_ceiling: self.seqno_ceiling,
             record_counter: self.record_counter + 16,
-            time_floor: self.known_time(now),
+            time_floor: self.clock.known(now),
             refusal: self.refusal.clone(),
         };
         self.out(Output::Persist(self.store, Box::new(state)));

@@ -8,7 +8,6 @@
 
 mod cost;
 mod history;
-mod jitter;
 mod key;
 mod neighbour;
 mod outbox;

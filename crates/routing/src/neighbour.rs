@@ -25,6 +25,9 @@ pub(crate) struct NeighbourId(pub(crate) u32);
 /// Changes of a round-trip time that cost less than this are not worth judging all routes again.
 const NOTICEABLE: u16 = 8;
 
+/// How many full dumps of late are remembered.
+pub(crate) const DUMPS: usize = 3;
+
 /// One neighbour.
 pub(crate) struct Neighbour {
     pub(crate) link: LinkId,
@@ -45,7 +48,10 @@ pub(crate) struct Neighbour {
     pub(crate) outbox: Outbox,
     pub(crate) reply: Alarm,
     pub(crate) dump: Alarm,
-    pub(crate) dumped: Option<Instant>,
+    /// When it was given the last full dumps, newest first.
+    /// It retracted everything since: it was restarted.
+    pub(crate) anew: bool,
+    pub(crate) dumped: [Option<Instant>; DUMPS],
 }
 
 impl Neighbour {
@@ -65,7 +71,8 @@ impl Neighbour {
             outbox: Outbox::default(),
             reply: Alarm::default(),
             dump: Alarm::default(),
-            dumped: None,
+            anew: false,
+            dumped: [None; DUMPS],
         }
     }
 

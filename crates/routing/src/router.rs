@@ -7,7 +7,6 @@ mod routes;
 mod timeouts;
 mod updates;
 
-use crate::jitter::Jitter;
 use crate::neighbour::{CostModel, Neighbour, NeighbourId};
 use crate::outbox::Outbox;
 use crate::request::Requests;
@@ -20,7 +19,7 @@ use crate::{INFINITY, Key};
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 use ipnet::IpNet;
-use ln6_types::{Instant, RouterId};
+use ln6_types::{Instant, Jitter, RouterId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Which link; the caller's numbers.
@@ -271,7 +270,7 @@ impl Router {
         let mut state = LinkState {
             link,
             neighbours: BTreeSet::new(),
-            hello_seqno: self.jitter.next() as u16,
+            hello_seqno: self.jitter.draw() as u16,
             hellos: 0,
             last_hello: None,
             quick: QUICK_HELLOS,

@@ -938,6 +938,27 @@ fn wildcard_requests_are_answered_with_one_dump_a_second() {
     assert!(rig.adverts(Q, dst()).len() >= 2);
 }
 
+// A neighbour that restarts twice in a second asks twice, and has nothing until it is answered.
+#[test]
+fn who_took_back_everything_need_not_wait_for_its_second_dump() {
+    let mut rig = Rig::learnt();
+    rig.run(secs(5));
+    let anew = [Tlv::Retract { key: None, interval: 100 }, Tlv::RouteRequest { key: None }];
+    for _ in 0..3 {
+        rig.forget();
+        rig.feed(Q, &anew);
+        rig.run(millis(200));
+        assert!(!rig.adverts(Q, dst()).is_empty());
+    }
+    rig.forget();
+    for _ in 0..60 {
+        rig.feed(Q, &anew);
+        rig.run(millis(100));
+    }
+    let dumps = rig.adverts(Q, dst()).len();
+    assert!((3..=8).contains(&dumps), "{dumps}, however often it says so");
+}
+
 fn seqno_request(router: RouterId, seqno: u16, hop_count: u8) -> Tlv {
     Tlv::SeqnoRequest { key: dst(), seqno, hop_count, router }
 }

@@ -5,6 +5,7 @@ use crate::chance::Chance;
 use core::time::Duration;
 use ln6_crypto::SigningKey;
 use ln6_crypto::keys::StaticSecret;
+use ln6_crypto::seal::Suite;
 use ln6_overlay_core::control::{Bootstrap, Config, Control, HostChange, NodeState, Notice, StockPeer, Wish};
 use ln6_overlay_core::forwarder::arena::ArenaLayout;
 use ln6_overlay_core::forwarder::mail::{Event, Update};
@@ -36,6 +37,8 @@ pub struct Identity {
     pub exit: bool,
     /// Worker threads.
     pub workers: u8,
+    /// What it seals with, best first.
+    pub suites: Vec<Suite>,
 }
 
 impl Identity {
@@ -66,6 +69,7 @@ impl Identity {
             firewall: false,
             exit: self.exit,
             transit: true,
+            suites: self.suites.clone(),
             mtu: 1420,
             seed,
         }

@@ -7,6 +7,7 @@ use crate::thief::{Booty, Thief};
 use crate::world::{NodeId, World};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use ln6_crypto::seal::Suite;
 use ln6_crypto::{Reason, SigningKey, fingerprint};
 use ln6_overlay_core::control::view::{PeerView, Standing, View};
 use ln6_overlay_core::control::{Bootstrap, Command, NodeState, Wish};
@@ -85,6 +86,7 @@ impl Net {
             stock: Vec::new(),
             exit: false,
             workers: 1 + (self.world.nodes.len() % 2) as u8,
+            suites: vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305],
         }
     }
 

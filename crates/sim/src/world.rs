@@ -73,6 +73,9 @@ impl Ord for Entry {
     }
 }
 
+/// Sees who sends what to where; whether it goes on.
+pub type Eavesdropper = Box<dyn FnMut(NodeId, SocketAddr, &[u8]) -> bool>;
+
 /// All nodes and all that is between them.
 pub struct World {
     /// The present.
@@ -95,6 +98,8 @@ pub struct World {
     pub datagrams: BTreeMap<u8, u64>,
     /// What controls send in sessions: frames by their kind and that of their message, packets as (6, 0).
     pub said: BTreeMap<(u8, u8), u64>,
+    /// Somebody on the wire: sees each datagram, by sender and address, and may hold it back.
+    pub eavesdropper: Option<Eavesdropper>,
     /// Print handshakes and notices as they happen.
     pub verbose: bool,
     /// A relay that does not keep to the rules.
@@ -117,6 +122,7 @@ impl World {
             batch: Batch::with_capacity(),
             datagrams: BTreeMap::new(),
             said: BTreeMap::new(),
+            eavesdropper: None,
             verbose: false,
             thief: None,
         }
@@ -269,6 +275,12 @@ impl World {
     }
 
     fn send(&mut self, id: NodeId, to: SocketAddr, bytes: Vec<u8>) {
+        if let Some(spy) = &mut self.eavesdropper
+            && !spy(id, to, &bytes)
+        {
+            self.underlay.lost += 1;
+            return;
+        }
         *self.datagrams.entry(bytes.first().copied().unwrap_or(0)).or_default() += 1;
         let Some(from) = self.underlay.leave(self.now, id, to) else { return };
         // Which link it takes is decided by who is there now; whether it gets in, when it arrives.

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use ln6_crypto::Reason;
 use ln6_overlay_core::control::view::Standing;
-use ln6_overlay_core::control::{Command, NodeState};
+use ln6_overlay_core::control::{Command, NodeState, Notice};
 use ln6_overlay_core::forwarder::mail::PeerKind;
 use ln6_sim::scenario::Net;
 
@@ -129,6 +129,38 @@ fn a_clock_that_is_minutes_off_does_no_harm() {
     net.world.start(b);
     net.converge(secs(30));
     assert!(net.exchange(a, b));
+}
+
+#[test]
+fn who_joins_says_nothing_that_guests_may_not_say() {
+    for seed in 70..76 {
+        let net = Net::converged(seed, 2);
+        for node in 0..3 {
+            let refusals = net.view(node).refusals;
+            assert!(!refusals.iter().any(|(why, _)| *why == "guest_gossip"), "seed {seed}: {refusals:?}");
+        }
+    }
+}
+
+#[test]
+fn a_farewell_that_is_not_signed_by_who_leaves_takes_nothing_away() {
+    let mut net = Net::converged(91, 2);
+    net.world.run(secs(5));
+    // A message of kind 13 in its frame; the signature is its end.
+    net.world.nodes[1].tamper = Some(Box::new(|packet| {
+        if packet.len() > 70 && packet[..2] == [0, 1] && packet[4..8] == [0xa3, 0, 13, 1] {
+            let last = packet.len() - 1;
+            packet[last] ^= 1;
+        }
+    }));
+    net.world.command(1, Command::Leave).expect("it may ask");
+    net.world.run(secs(30));
+    assert!(net.exchange(1, 2), "the prefix is still its own");
+    assert!(net.world.nodes[1].notices.iter().all(|(_, notice)| *notice != Notice::Left));
+    net.world.nodes[1].tamper = None;
+    net.world.command(1, Command::Leave).expect("it may ask");
+    net.world.run(secs(5));
+    assert!(net.world.nodes[1].notices.iter().any(|(_, notice)| *notice == Notice::Left));
 }
 
 #[test]

@@ -121,6 +121,27 @@ fn a_restarted_node_is_back_within_seconds() {
 }
 
 #[test]
+fn a_node_that_is_restarted_twice_within_a_second_has_its_routes_as_soon_as_after_one() {
+    let mut net = Net::converged(50, 1);
+    net.world.run(secs(30));
+    let broker = net.view(0).me.address;
+    for pause in [200, 300, 600] {
+        net.world.crash(1);
+        net.world.start(1);
+        net.world.run(millis(pause));
+        net.world.crash(1);
+        net.world.start(1);
+        let begin = net.world.now;
+        while !net.view(1).routes.iter().any(|route| route.selected && route.to.contains(broker)) {
+            net.world.run(millis(10));
+        }
+        let took = net.world.now.since(begin);
+        assert!(took < millis(450), "{pause} ms apart: {took:?}");
+        net.world.run(secs(20));
+    }
+}
+
+#[test]
 fn a_node_whose_disk_is_lost_gets_the_same_prefix_back() {
     let mut net = Net::converged(14, 2);
     let prefix = net.prefix(1);

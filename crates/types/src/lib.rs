@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod gather;
 mod hex;
+mod jitter;
 mod key;
 mod prefix;
 #[cfg(feature = "schemars")]
@@ -10,7 +12,9 @@ mod schema;
 mod time;
 
 pub use core::time::Duration;
+pub use gather::gathered;
 pub use hex::{Hex, decode_hex};
+pub use jitter::Jitter;
 pub use key::{Fingerprint, KeyError, NetworkUla, PublicKey, RouterId, VerifyKey};
 pub use prefix::{Prefix, PrefixError};
 pub use time::{Instant, UnixTime};

@@ -10,7 +10,8 @@ use ln6_crypto::cookie::CookieJar;
 use ln6_crypto::handshake::{Ephemeral, Initiator, Tai64n};
 use ln6_crypto::keys::{StaticSecret, router_id};
 use ln6_crypto::message::INITIATION_LEN;
-use ln6_crypto::{Certificate, Roles, Signed, SigningKey};
+use ln6_crypto::seal::Suite;
+use ln6_crypto::{Certificate, NodeRecord, Roles, Signed, SigningKey};
 use ln6_overlay_core::control::message::{Body, Hello, Item, ItemKind, Message};
 use ln6_overlay_core::control::{Config, Control, HostChange, NodeState, Output, Wish};
 use ln6_overlay_core::forwarder::fib::Fib;
@@ -99,6 +100,7 @@ impl World {
             firewall: true,
             exit: true,
             transit: true,
+            suites: vec![Suite::Aes256Gcm],
             mtu: 1420,
             seed: 7,
         };
@@ -178,6 +180,8 @@ impl World {
                 Output::Update(_, Update::Peer(peer, tx)) => {
                     let guest = Some(peer) == self.stranger && peer != PeerIdx::SELF;
                     assert!(!guest || tx.kind == PeerKind::Guest, "a stranger is no member");
+                    let common = tx.key.as_ref().is_none_or(|key| key.suite() == Suite::ChaCha20Poly1305);
+                    assert!(!guest || common, "nobody signed for what a stranger can do");
                 }
                 Output::Update(_, Update::Fib(fib)) => self.judge(&fib),
                 Output::Update(_, Update::Send(peer, packet)) => {
@@ -237,9 +241,27 @@ fn say(message: &Message) -> Vec<u8> {
     }
 }
 
+/// What a node says of itself, whichever suites that names.
+fn record(input: &mut Input<'_>, who: u8) -> Option<Item> {
+    let value = NodeRecord {
+        network: network(),
+        key: secret(who).public(),
+        counter: u64::from(input.octet()),
+        at: WALL,
+        expires: WALL + Duration::from_secs(86_400),
+        endpoints: Vec::new(),
+        transit: true,
+        reachable: true,
+        suites: input.chunk(16).to_vec(),
+        version: 1,
+    };
+    let signed = Signed::sign(value, &SigningKey::from_seed([0x60 + who; 32])).ok()?;
+    Some(Item { kind: ItemKind::Record, bytes: signed.bytes().clone() })
+}
+
 /// What comes in a session.
 fn inner(input: &mut Input<'_>, who: u8) -> Vec<u8> {
-    match input.octet() % 8 {
+    match input.octet() % 9 {
         0 => message_frame(input.chunk(1200)).unwrap_or_default(),
         1 => input.chunk(1400).to_vec(),
         2 | 3 => babel(who, GROUP, &with_header(input.chunk(1200))),
@@ -266,6 +288,10 @@ fn inner(input: &mut Input<'_>, who: u8) -> Vec<u8> {
             let addresses = (0..4).map(&mut address).collect();
             say(&Message { id: Some(input.long()), body: Body::CallMe(addresses) })
         }
+        7 => say(&Message {
+            id: Some(input.long()),
+            body: Body::Items(record(input, who).into_iter().collect()),
+        }),
         _ => {
             let (token, sent) = (u64::from(input.long()), u64::from(input.long()));
             let seen_at = Some(address(input.octet()));
@@ -327,4 +353,23 @@ pub fn control_event(data: &[u8]) {
     world.pass(1_000);
     let view = world.control.view(world.now);
     assert!(!format!("{view:?}").is_empty());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_members_record_leads_to_a_session_under_its_suite() {
+        let mut world = World::new();
+        let member = world.member.expect("met");
+        let items = vec![record(&mut Input::new(&[1, 2, 0, 1, 0]), MEMBER).expect("signed")];
+        let packet = say(&Message { id: Some(1), body: Body::Items(items) });
+        world.tell(Event::Inner { peer: member, from: Path::Udp(address(MEMBER)), packet });
+        world.pass(500);
+        world.meet(MEMBER);
+        let suite = |idx| world.control.view(world.now).peers.iter().find(|peer| peer.idx == idx)?.suite;
+        assert_eq!(suite(member), Some(Suite::Aes256Gcm));
+        assert_eq!(world.stranger.and_then(suite), Some(Suite::ChaCha20Poly1305));
+    }
 }

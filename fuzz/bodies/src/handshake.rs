@@ -9,12 +9,14 @@ use ln6_crypto::message::{
     COOKIE_LEN, INITIATION_LEN, Kind, RESPONSE_LEN, TRANSPORT_OVERHEAD, read_transport_header, receiver,
     sender,
 };
+use ln6_crypto::seal::Suite;
 use ln6_types::Instant;
 use std::sync::OnceLock;
 
 const NOW: Instant = Instant::from_micros(1_000_000_000);
 const STAMP: Tai64n = Tai64n::from_unix(1_790_000_000, 0);
 const PSK: Psk = Psk::from_bytes([9; 32]);
+const CHACHA: Suite = Suite::ChaCha20Poly1305;
 
 fn alice() -> StaticSecret {
     StaticSecret::from_bytes([0x41; 32])
@@ -38,25 +40,36 @@ fn initiation() -> (Initiator, [u8; INITIATION_LEN]) {
 
 /// The genuine initiation, and Bob's answer to it.
 pub(crate) fn genuine() -> ([u8; INITIATION_LEN], [u8; RESPONSE_LEN]) {
-    static MADE: OnceLock<([u8; INITIATION_LEN], [u8; RESPONSE_LEN])> = OnceLock::new();
+    let (first, [second, _]) = exchange();
+    (first, second)
+}
+
+/// The genuine initiation, and what Bob answers under each suite.
+fn exchange() -> ([u8; INITIATION_LEN], [[u8; RESPONSE_LEN]; 2]) {
+    static MADE: OnceLock<([u8; INITIATION_LEN], [[u8; RESPONSE_LEN]; 2])> = OnceLock::new();
     *MADE.get_or_init(|| {
         let (_, first) = initiation();
-        let mut second = [0; RESPONSE_LEN];
-        let received = Received::read(&bob(), &first).expect("genuine");
-        received.answer(&PSK, 88, Ephemeral::from_seed([0x44; 32]), &mut second).expect("genuine");
-        (first, second)
+        let answer = |suite| {
+            let mut second = [0; RESPONSE_LEN];
+            let received = Received::read(&bob(), &first).expect("genuine");
+            let ephemeral = Ephemeral::from_seed([0x44; 32]);
+            received.answer(&PSK, suite, 88, ephemeral, &mut second).expect("genuine");
+            second
+        };
+        (first, Suite::ALL.map(answer))
     })
 }
 
 /// What is done with the rest of the input is chosen by its first octet.
 pub fn handshake_message(data: &[u8]) {
     let mut input = Input::new(data);
-    match input.octet() % 6 {
+    match input.octet() % 7 {
         0 => anything(input.rest()),
         1 => forged_initiation(&mut input),
         2 => changed_initiation(&mut input),
         3 => changed_response(&mut input),
         4 => changed_cookie(&mut input),
+        6 => changed_response_of_any_suite(&mut input),
         _ => at_the_gate(&mut input),
     }
 }
@@ -118,7 +131,8 @@ fn changed_initiation(input: &mut Input<'_>) {
     if let Ok(received) = read {
         assert_eq!((received.peer(), received.stamp()), (alice().public(), STAMP));
         let mut out = [0; RESPONSE_LEN];
-        let keys = received.answer(&PSK, 5, Ephemeral::from_seed([1; 32]), &mut out).expect("answerable");
+        let keys =
+            received.answer(&PSK, CHACHA, 5, Ephemeral::from_seed([1; 32]), &mut out).expect("answerable");
         assert_eq!((Kind::of(&out), keys.receive_index), (Some(Kind::Response), 5));
     }
 }
@@ -129,12 +143,34 @@ fn changed_response(input: &mut Input<'_>) {
     let (_, message) = genuine();
     let changed = flip(&message, input);
     let intact = changed[..4] == message[..4] && changed[8..60] == message[8..60];
-    match state.finish(&PSK, &changed) {
+    match state.finish(&PSK, &[CHACHA], &changed) {
         Ok(keys) => assert!(intact && keys.receive_index == 77),
         Err((state, _)) => {
             assert!(!intact);
-            let Err((state, _)) = state.finish(&Psk::NONE, &message) else { panic!("under another PSK") };
-            assert!(state.finish(&PSK, &message).is_ok(), "the state was hurt");
+            let Err((state, _)) = state.finish(&Psk::NONE, &Suite::ALL, &message) else {
+                panic!("under another PSK")
+            };
+            assert!(state.finish(&PSK, &[CHACHA], &message).is_ok(), "the state was hurt");
+        }
+    }
+}
+
+/// Whatever suites are tried in whatever order: only the one that was answered with fits, and only the genuine answer.
+fn changed_response_of_any_suite(input: &mut Input<'_>) {
+    let (state, _) = initiation();
+    let (_, answers) = exchange();
+    let suite = Suite::ALL[usize::from(input.octet()) % 2];
+    let message = answers[usize::from(suite.id())];
+    let tries: Vec<Suite> =
+        (0..input.octet() % 4).filter_map(|_| Suite::from_id(input.octet() % 2)).collect();
+    let changed = flip(&message, input);
+    let intact = changed[..4] == message[..4] && changed[8..60] == message[8..60];
+    match state.finish(&PSK, &tries, &changed) {
+        Ok(keys) => assert!(intact && keys.suite == suite && tries.contains(&suite)),
+        Err((state, _)) => {
+            assert!(!intact || !tries.contains(&suite));
+            let keys = state.finish(&PSK, &[suite], &message).expect("the state was hurt");
+            assert_eq!(keys.suite, suite);
         }
     }
 }

@@ -16,6 +16,7 @@ mod input;
 mod link;
 mod membership;
 mod ndp;
+mod netlink;
 mod peer_message;
 mod registry;
 mod relay;
@@ -38,6 +39,7 @@ pub use handshake::handshake_message;
 pub use link::link;
 pub use membership::membership;
 pub use ndp::ndp;
+pub use netlink::netlink;
 pub use peer_message::peer_message;
 pub use registry::registry_event;
 pub use relay::relay_frame_body as relay_frame;
@@ -63,6 +65,7 @@ pub const TARGETS: &[Target] = &[
     ("link", link),
     ("membership", membership),
     ("ndp", ndp),
+    ("netlink", netlink),
     ("peer_message", peer_message),
     ("registry_event", registry_event),
     ("relay_frame", relay_frame),

@@ -141,6 +141,14 @@ fn packets(seeds: &mut Vec<Seed>) {
     seeds.push(("ndp", after(0xff, &advertisement)));
     seeds.push(("ndp", after(4, &advertisement)));
     seeds.push(("ndp", after(0xff, &hex("85000000000000000101020000000001"))));
+    let captured = include_str!("../../../crates/host/src/netlink/kernel.hex");
+    for line in captured.lines().filter(|line| !line.starts_with('#')) {
+        let datagram = hex(line.rsplit(' ').next().unwrap_or_default());
+        seeds.push(("netlink", after(0x6c, &datagram)));
+        // One message alone is easier to change than ten.
+        let first = usize::from(datagram.first().copied().unwrap_or_default());
+        seeds.push(("netlink", after(0x6c, datagram.get(..first).unwrap_or_default())));
+    }
 }
 
 /// Sequences of operations, one after another kind and all together.
@@ -170,6 +178,19 @@ fn programs(seeds: &mut Vec<Seed>) {
     let rest = [0, 1, 6, 2, 0, 9, 1, 200, 0, 1, 5, 1, 3, 1, 1, 0, 1, 4, 1, 2, 1, 0];
     seeds.push(("membership", [&broker[..], &node, &rest].concat()));
     seeds.push(("membership", [&node[..], &rest, &broker].concat()));
+    // An answer under either suite, read with none, the other or both.
+    for suite in [0, 1] {
+        for tries in [&[][..], &[suite], &[1 - suite], &[1 - suite, suite]] {
+            seeds.push(("handshake_message", [&[6, suite, tries.len() as u8][..], tries].concat()));
+            seeds.push(("handshake_message", [&[6, suite, tries.len() as u8][..], tries, &[13, 1]].concat()));
+        }
+    }
+    // A record of the member's, a while, and a handshake after it; then another record.
+    for (counter, suites) in [(1, &[1, 0][..]), (2, &[0]), (3, &[7, 1])] {
+        let record = [&[0x40, 7, 0, 0, 0, 0, counter, suites.len() as u8, 0][..], suites].concat();
+        let less = [0x40, 7, 0, 0, 0, 0, 9, 1, 0, 0];
+        seeds.push(("control_event", [&record[..], &[0xcf, 0xcf], &less, &[0xef]].concat()));
+    }
 }
 
 const MORE_CONFIGURATION: &str = r#"

@@ -58,6 +58,7 @@ replays! {
     link
     membership
     ndp
+    netlink
     peer_message
     registry_event
     relay_frame

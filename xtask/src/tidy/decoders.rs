@@ -41,6 +41,8 @@ const DECODERS: &[Decoder] = &[
     ("crates/overlay-core/src/control/membership.rs", "offer", "membership"),
     ("crates/netio/src/tun/vnet.rs", "decode", "vnet_header"),
     ("crates/host/src/ndp.rs", "decode", "ndp"),
+    ("crates/host/src/netlink/wire.rs", "messages", "netlink"),
+    ("crates/host/src/netlink/wire.rs", "answer", "netlink"),
     ("crates/registry/src/event.rs", "deserialize", "registry_event"),
     ("crates/registry/src/apply.rs", "apply", "registry_event"),
     ("crates/node/src/config.rs", "parse", "config"),

@@ -16,6 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ln6-netio", &["ln6-types", "ln6-overlay-core"]),
     ("ln6-host", &["ln6-types", "ln6-overlay-core", "ln6-netio"]),
     ("ln6-broker", &["ln6-types", "ln6-crypto", "ln6-registry"]),
+    // A client of the API and nothing more: neither the registry nor the daemon.
+    ("ln6-page", &["ln6-types", "ln6-api"]),
     (
         "ln6d",
         &[
@@ -28,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ln6-netio",
             "ln6-host",
             "ln6-broker",
+            "ln6-page",
         ],
     ),
     ("ln6-sim", &["ln6-types", "ln6-crypto", "ln6-routing", "ln6-overlay-core", "ln6-registry"]),

@@ -273,6 +273,9 @@ pub struct SessionRow {
     pub peer: String,
     /// Its key.
     pub key: PublicKey,
+    /// What it is sealed with: `aes-256-gcm` or `chacha20-poly1305`; a daemon from before there was a choice does not say.
+    #[serde(default)]
+    pub suite: Option<String>,
     /// How datagrams travel.
     pub path: PathKind,
     /// To which address.

@@ -6,7 +6,7 @@ use core::fmt;
 use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 /// A transport key.
-pub struct Aead(LessSafeKey);
+pub struct Aead(LessSafeKey, Suite);
 
 impl Aead {
     /// The key for `suite`; this build has every suite.
@@ -16,8 +16,13 @@ impl Aead {
             Suite::Aes256Gcm => &AES_256_GCM,
         };
         UnboundKey::new(algorithm, key)
-            .map(|key| Aead(LessSafeKey::new(key)))
+            .map(|key| Aead(LessSafeKey::new(key), suite))
             .map_err(|_| SuiteMissing(suite))
+    }
+
+    /// What it seals with.
+    pub const fn suite(&self) -> Suite {
+        self.1
     }
 
     /// Seals `buf[..len]` and writes the tag to `buf[len..len + 16]`. A counter is used once in the life of a key.
@@ -42,6 +47,6 @@ impl Aead {
 
 impl fmt::Debug for Aead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Aead({:?}, ..)", self.0.algorithm())
+        write!(f, "Aead({}, ..)", self.1)
     }
 }

@@ -458,3 +458,6 @@ fn ip(value: &[u8]) -> Option<IpAddr> {
     let six = || <[u8; 16]>::try_from(value).map(|octets| IpAddr::V6(Ipv6Addr::from(octets)));
     four.or_else(|_| six()).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -16,6 +16,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -102,9 +103,8 @@ pub async fn serve<S: Service>(listener: UnixListener, access: Access, service: 
     let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
     each(accept, |stream| async move {
         let uid = peer(&stream);
-        let answer =
-            move |request| async move { Ok::<_, Infallible>(answer(request, uid, access, service).await) };
-        connection(stream, service_fn(answer)).await;
+        let answer = |request| -> Answering<'_> { Box::pin(answer(request, uid, access, service)) };
+        connection(Box::new(stream), &answer).await;
     })
     .await;
 }
@@ -113,18 +113,18 @@ pub async fn serve<S: Service>(listener: UnixListener, access: Access, service: 
 pub async fn serve_metrics<S: Service>(listener: TcpListener, service: &S) {
     let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
     each(accept, |stream| async move {
-        let answer = move |request: Request<Incoming>| async move {
-            let result = match (request.method().as_str(), request.uri().path()) {
-                ("GET", "/metrics") => service.call(Caller::Machine, ApiRequest::Metrics).await,
-                (_, path) => {
-                    Err(CliError::new(Trouble::NotFound, format!("there is no {path}")).hint("GET /metrics"))
-                }
-            };
-            Ok::<_, Infallible>(response(result))
-        };
-        connection(stream, service_fn(answer)).await;
+        connection(Box::new(stream), &|request| Box::pin(metrics(request, service))).await;
     })
     .await;
+}
+
+async fn metrics<S: Service>(request: Request<Incoming>, service: &S) -> Response<Full<Bytes>> {
+    response(match (request.method().as_str(), request.uri().path()) {
+        ("GET", "/metrics") => service.call(Caller::Machine, ApiRequest::Metrics).await,
+        (_, path) => {
+            Err(CliError::new(Trouble::NotFound, format!("there is no {path}")).hint("GET /metrics"))
+        }
+    })
 }
 
 async fn each<T, A, F>(accept: impl Fn() -> A, handle: impl Fn(T) -> F)
@@ -146,16 +146,22 @@ where
     }
 }
 
-async fn connection<I, S, B>(stream: I, service: S)
-where
-    I: AsyncRead + AsyncWrite + Unpin,
-    S: hyper::service::HttpService<Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+/// What a connection runs on.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
+/// The answer to come.
+type Answering<'a> = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + 'a>>;
+
+/// Serves one connection. Behind pointers, so that the HTTP machine is in the program once and not for each kind of
+/// socket.
+async fn connection<'a>(stream: Box<dyn Stream>, answer: &'a dyn Fn(Request<Incoming>) -> Answering<'a>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST).keep_alive(true);
+    let service = service_fn(|request| {
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
     let served = http.serve_connection(TokioIo::new(stream), service);
     // A client that breaks off or is too slow concerns only itself.
     let _ = tokio::time::timeout(CONNECTION, served).await;

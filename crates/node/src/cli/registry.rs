@@ -103,9 +103,6 @@ pub enum RegistryCommand {
     /// Traffic now, of the day and of the month, by peer
     #[command(after_help = "Example: ln6d traffic")]
     Traffic(Traffic),
-    /// The network as this node sees it: nodes and links
-    #[command(after_help = "Example: ln6d graph --json")]
-    Graph,
     /// The API's description for programs
     #[command(subcommand)]
     Api(Api),

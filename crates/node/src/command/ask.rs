@@ -2,6 +2,8 @@
 
 use super::output::Output;
 use crate::api::{ApiRequest, Prefixes};
+#[cfg(feature = "broker")]
+use crate::cli;
 use crate::cli::Command;
 use crate::client::Client;
 use crate::error::{CliError, Exit, Trouble};
@@ -19,7 +21,11 @@ pub(super) fn run(command: &Command, layout: &Layout, output: &Output) -> Result
         Command::Peers => show::<PeerList>(&client, &ApiRequest::Peers, output),
         Command::Sessions => show::<SessionList>(&client, &ApiRequest::Sessions, output),
         Command::Routes => show::<RouteList>(&client, &ApiRequest::Routes, output),
-        Command::Prefixes => show::<PrefixList>(&client, &ApiRequest::Prefixes(Prefixes::default()), output),
+        #[cfg(feature = "broker")]
+        Command::Prefixes(cli::Prefixes { csv: true }) => super::graph::prefixes(&client, output),
+        Command::Prefixes(_) => {
+            show::<PrefixList>(&client, &ApiRequest::Prefixes(Prefixes::default()), output)
+        }
         Command::Certs => show::<CertList>(&client, &ApiRequest::Certs, output),
         Command::Reload => show::<ReloadReply>(&client, &ApiRequest::Reload, output),
         _ => Err(CliError::new(Trouble::Internal, "this command is not implemented")),

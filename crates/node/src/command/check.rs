@@ -5,13 +5,12 @@ use crate::api::ApiRequest;
 use crate::cli::Doctor;
 use crate::client::Client;
 use crate::config::Config;
-use crate::doctor::{gather, judge};
+use crate::doctor::{gather, judge, worst_first};
 use crate::error::{CliError, Exit};
 use crate::files::Layout;
 use crate::files::identity::Identity;
 use crate::schema::{DoctorReport, KeyReply, Severity};
 use ln6_types::NetworkUla;
-use std::cmp::Reverse;
 
 pub(super) fn doctor(doctor: &Doctor, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     let mut report = judge(&gather(layout));
@@ -30,7 +29,7 @@ fn merge(report: &mut DoctorReport, more: DoctorReport) {
     report.findings.retain(|known| !more.findings.iter().any(|finding| finding.code == known.code));
     report.findings.extend(more.findings);
     report.passed.extend(more.passed);
-    report.findings.sort_by_key(|finding| Reverse(finding.severity));
+    worst_first(&mut report.findings);
 }
 
 pub(super) fn config(layout: &Layout, output: &Output) -> Result<Exit, CliError> {

@@ -30,6 +30,11 @@ impl Output {
         Output { json: true, yes, sink: |_| {} }
     }
 
+    /// The same, for programs, which cannot be asked.
+    pub(super) fn for_programs(self) -> Self {
+        Output { json: true, yes: true, ..self }
+    }
+
     pub(super) fn is_json(self) -> bool {
         self.json
     }

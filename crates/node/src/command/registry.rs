@@ -11,9 +11,8 @@ use crate::duration::Span;
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::Layout;
 use crate::schema::{
-    ActionReply, AuditList, BackupList, ConfirmationList, DenialList, GraphReport, HistoryList, HolderList,
-    HolderReport, InvitationList, PolicyReport, PoolList, RequestList, ReservationList, SpaceReport,
-    TrafficReport,
+    ActionReply, AuditList, BackupList, ConfirmationList, DenialList, HistoryList, HolderList, HolderReport,
+    InvitationList, PolicyReport, PoolList, RequestList, ReservationList, SpaceReport, TrafficReport,
 };
 use ln6_types::Prefix;
 
@@ -104,7 +103,6 @@ fn question(command: &RegistryCommand) -> Result<Option<Asked>, CliError> {
             request: ApiRequest::Traffic(api::Traffic { peer: peer.clone() }),
             show: show::<TrafficReport>,
         },
-        RegistryCommand::Graph => Asked { request: ApiRequest::Graph, show: show::<GraphReport> },
         _ => return Ok(None),
     }))
 }

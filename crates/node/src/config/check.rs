@@ -7,6 +7,7 @@ use super::{
 };
 use crate::error::Trouble;
 use crate::logging::Level;
+use ln6_crypto::seal::Suite;
 use ln6_types::{Prefix, PublicKey};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -21,9 +22,9 @@ pub(super) struct Fault {
     pub(super) at: Option<Range<usize>>,
 }
 
-type Checked<T> = Result<T, Fault>;
+pub(super) type Checked<T> = Result<T, Fault>;
 
-fn fault<T>(at: &Spanned<T>, message: impl Into<String>) -> Fault {
+pub(super) fn fault<T>(at: &Spanned<T>, message: impl Into<String>) -> Fault {
     Fault { trouble: Trouble::ConfigInvalid, message: message.into(), at: Some(at.span()) }
 }
 
@@ -38,11 +39,22 @@ pub(super) fn config(raw: raw::Config) -> Checked<Config> {
         exit: raw.exit.enabled.unwrap_or(true),
         wireguard: stock_peers(&raw.wireguard)?,
         metrics: raw.metrics.listen.as_ref().map(metrics).transpose()?,
+        #[cfg(feature = "broker")]
+        keylist: raw.keylist.as_ref().map(super::keylist::keylist).transpose()?,
+        #[cfg(feature = "broker")]
+        notify: raw.notify.as_ref().map(super::keylist::notify).transpose()?,
         page_user: raw.page.user.as_ref().map(account).transpose()?,
         node,
         lans,
     })
 }
+
+/// What to seal with; `auto` = as measured.
+const SUITES: [(&str, Option<Suite>); 3] = [
+    ("auto", None),
+    (Suite::Aes256Gcm.name(), Some(Suite::Aes256Gcm)),
+    (Suite::ChaCha20Poly1305.name(), Some(Suite::ChaCha20Poly1305)),
+];
 
 fn node(raw: &raw::Node) -> Checked<Node> {
     let listen = port(raw.listen.as_ref())?.unwrap_or(PORT);
@@ -50,6 +62,7 @@ fn node(raw: &raw::Node) -> Checked<Node> {
         Some(word) => choose(word, &[("auto", true), ("off", false)])?,
         None => true,
     };
+    let suite = raw.suite.as_ref().map(|word| choose(word, &SUITES)).transpose()?.flatten();
     Ok(Node {
         name: name(&raw.name)?,
         listen,
@@ -60,6 +73,7 @@ fn node(raw: &raw::Node) -> Checked<Node> {
         public: raw.public.iter().map(|text| endpoint(text, Some(listen))).collect::<Checked<_>>()?,
         log: raw.log.as_ref().map(|word| choose(word, &Level::ALL)).transpose()?.unwrap_or_default(),
         offload,
+        suite,
     })
 }
 
@@ -327,7 +341,7 @@ fn port(value: Option<&Spanned<i64>>) -> Checked<Option<u16>> {
     Ok(within(value, "listen", 1, 65_535)?.map(|port| port as u16))
 }
 
-fn line_of_text(text: &Spanned<String>, most: usize) -> Checked<String> {
+pub(super) fn line_of_text(text: &Spanned<String>, most: usize) -> Checked<String> {
     let fits = (1..=most).contains(&text.get_ref().len()) && !text.get_ref().chars().any(char::is_control);
     if fits {
         Ok(text.get_ref().clone())
@@ -345,7 +359,7 @@ fn within(value: Option<&Spanned<i64>>, word: &str, least: i64, most: i64) -> Ch
     }
 }
 
-fn choose<T: Copy>(word: &Spanned<String>, choices: &[(&'static str, T)]) -> Checked<T> {
+pub(super) fn choose<T: Copy>(word: &Spanned<String>, choices: &[(&'static str, T)]) -> Checked<T> {
     let found = choices.iter().find(|(name, _)| name == word.get_ref());
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();

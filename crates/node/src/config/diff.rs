@@ -21,6 +21,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     note("node.public", a.public != b.public, true);
     note("node.log", a.log != b.log, false);
     note("node.offload", a.offload != b.offload, true);
+    note("node.suite", a.suite != b.suite, true);
     note("network", old.network != new.network, true);
     note("join", old.join != new.join, true);
     note("lan", old.lans != new.lans, false);
@@ -29,6 +30,10 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     note("exit.enabled", old.exit != new.exit, true);
     note("wireguard", old.wireguard != new.wireguard, false);
     note("metrics.listen", old.metrics != new.metrics, true);
+    #[cfg(feature = "broker")]
+    note("keylist", old.keylist != new.keylist, true);
+    #[cfg(feature = "broker")]
+    note("notify", old.notify != new.notify, true);
     note("page.user", old.page_user != new.page_user, true);
     changes
 }

@@ -21,6 +21,10 @@ pub(super) struct Config {
     pub(super) wireguard: Vec<Wireguard>,
     #[serde(default)]
     pub(super) metrics: Metrics,
+    #[cfg(feature = "broker")]
+    pub(super) keylist: Option<super::keylist::RawKeyList>,
+    #[cfg(feature = "broker")]
+    pub(super) notify: Option<super::keylist::RawNotify>,
     #[serde(default)]
     pub(super) page: Page,
 }
@@ -44,6 +48,7 @@ pub(super) struct Node {
     pub(super) public: Vec<Spanned<String>>,
     pub(super) log: Option<Spanned<String>>,
     pub(super) offload: Option<Spanned<String>>,
+    pub(super) suite: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

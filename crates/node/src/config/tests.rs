@@ -1,4 +1,5 @@
 use super::*;
+use ln6_crypto::seal::Suite;
 
 const PATH: &str = "/etc/ln6d/ln6d.toml";
 
@@ -27,6 +28,7 @@ fn full() -> Config {
             public: vec![endpoint("gw.example.net"), endpoint("[2001:db8::1]:443")],
             log: Level::Debug,
             offload: false,
+            suite: Some(Suite::Aes256Gcm),
             ..Node::new(name("quintana"))
         },
         network: Some(Network {
@@ -93,6 +95,10 @@ fn full() -> Config {
             },
         ],
         metrics: Some("[::1]:9695".parse().expect("address")),
+        #[cfg(feature = "broker")]
+        keylist: None,
+        #[cfg(feature = "broker")]
+        notify: None,
         page_user: Some("ln6d-admin".into()),
     }
 }
@@ -156,6 +162,10 @@ fn each_wrong_value_is_named_with_its_line() {
         (
             "interface = \"much-too-long-for-it\"",
             "F:3: 'much-too-long-for-it' cannot be an interface: 1 to 15 characters",
+        ),
+        (
+            "suite = \"aes-128-gcm\"",
+            "F:3: 'aes-128-gcm' is none of auto, aes-256-gcm, chacha20-poly1305; did you mean 'aes-256-gcm'?",
         ),
         ("log = \"debgu\"", "F:3: 'debgu' is none of error, warn, info, debug, trace; did you mean 'debug'?"),
         ("public = [\n\"a\",\n\"b:0\"]", "F:5: 'b:0' is not host:port"),

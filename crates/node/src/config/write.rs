@@ -1,6 +1,7 @@
 //! The configuration as text: what is set, and as comments what could be.
 
 use super::{Admission, Config, Firewall, Inbound, Join, Lan, Network, Node, Pool, Protocol, Psk, Wireguard};
+use ln6_crypto::seal::Suite;
 use std::fmt::{Display, Write as _};
 use zeroize::Zeroizing;
 
@@ -24,6 +25,8 @@ pub fn render(config: &Config) -> Zeroizing<String> {
     section(&mut out, "metrics", "Prometheus metrics, for this machine only unless told otherwise.");
     let listen = config.metrics.map(|listen| listen.to_string());
     text_or(&mut out, "listen", listen.as_deref(), "127.0.0.1:9695");
+    #[cfg(feature = "broker")]
+    super::keylist::write(&mut out, config.keylist.as_ref(), config.notify.as_ref());
     section(&mut out, "page", "The admin page: a process of its own, which asks this one.");
     text_or(&mut out, "user", config.page_user.as_deref(), "ln6d-admin");
     out
@@ -34,22 +37,22 @@ fn section(out: &mut String, name: &str, words: &str) {
 }
 
 /// `key = value`, as a comment if it is what holds anyway.
-fn set(out: &mut String, key: &str, value: impl Display, usual: bool) {
+pub(super) fn set(out: &mut String, key: &str, value: impl Display, usual: bool) {
     let comment = if usual { "# " } else { "" };
     let _ = writeln!(out, "{comment}{key} = {value}");
 }
 
-fn text_or(out: &mut String, key: &str, value: Option<&str>, example: &str) {
+pub(super) fn text_or(out: &mut String, key: &str, value: Option<&str>, example: &str) {
     set(out, key, quote(value.unwrap_or(example)), value.is_none());
 }
 
-fn list<T: Display>(items: &[T]) -> String {
+pub(super) fn list<T: Display>(items: &[T]) -> String {
     let items: Vec<_> = items.iter().map(|item| quote(&item.to_string())).collect();
     format!("[{}]", items.join(", "))
 }
 
 /// A TOML basic string.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -89,6 +92,8 @@ fn node(out: &mut String, node: &Node) {
     set(out, "log", quote(node.log.word()), node.log == usual.log);
     out.push_str("# Segmentation offloads of the kernel: \"auto\" or \"off\".\n");
     set(out, "offload", quote(if node.offload { "auto" } else { "off" }), node.offload);
+    out.push_str("# Cipher between ln6d nodes: \"auto\" (the faster one here), \"aes-256-gcm\" or \"chacha20-poly1305\".\n");
+    set(out, "suite", quote(node.suite.map_or("auto", Suite::name)), node.suite.is_none());
 }
 
 fn network(out: &mut String, network: &Network) {

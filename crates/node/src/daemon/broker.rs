@@ -3,9 +3,12 @@
 use crate::api::Caller;
 use crate::config;
 use crate::daemon::asking::Asking;
+use crate::daemon::notify::{Look, Notifier};
 use crate::daemon::registry_calls::{Context, Kept, LinkParts};
 use crate::daemon::setup::BrokerParts;
 use crate::error::{CliError, Trouble};
+use crate::schema::Problem;
+use ln6_broker::keylist::Keeper;
 use ln6_broker::{
     Desk, DeskHandle, Issuer, JoinAnswer, Refused, Reply, Statements, Store, StoreError, Thread,
 };
@@ -47,6 +50,8 @@ pub(crate) struct Asked {
 
 /// The desk and the way back from it.
 pub(crate) struct Broker {
+    keylist: Option<Keeper>,
+    notifier: Option<Notifier>,
     desk: Option<DeskHandle>,
     thread: Option<Thread>,
     answers: mpsc::UnboundedReceiver<Answer>,
@@ -90,6 +95,8 @@ impl Broker {
         )
         .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?;
         let broker = Broker {
+            keylist: None,
+            notifier: None,
             desk: Some(desk),
             thread: Some(thread),
             answers,
@@ -102,6 +109,36 @@ impl Broker {
         broker.configure(config, wall, &known);
         broker.spread_all(wall);
         Ok(broker)
+    }
+
+    /// What it does beside: a key list admits, a program is told.
+    pub(crate) fn assist(&mut self, keylist: Option<Keeper>, notifier: Option<Notifier>) {
+        (self.keylist, self.notifier) = (keylist, notifier);
+    }
+
+    /// What is wrong with what it does beside.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let keylist = self.keylist.as_ref().and_then(|keylist| super::keylist::problem(&keylist.report()));
+        keylist.into_iter().chain(self.notifier.as_ref().and_then(Notifier::problem)).collect()
+    }
+
+    /// Shows the notifier who waits.
+    fn show_requests(&self, wall: UnixTime) {
+        if let Some(notifier) = self.notifier.as_ref().filter(|notifier| notifier.requests) {
+            super::registry_calls::show_requests(self.desk(), wall, notifier.way());
+        }
+    }
+
+    /// Shows the notifier what is wrong now.
+    pub(crate) fn notify(&self, wall: UnixTime, problems: Vec<Problem>) {
+        if let Some(notifier) = &self.notifier {
+            notifier.look(wall, Look::Problems(problems));
+        }
+    }
+
+    /// The key list, if there is one.
+    pub(crate) fn keylist(&self) -> Option<&Keeper> {
+        self.keylist.as_ref()
     }
 
     pub(crate) fn desk(&self) -> &DeskHandle {
@@ -232,6 +269,7 @@ impl Broker {
         if now >= self.expire_at {
             self.expire_at = now + EXPIRE;
             self.desk().command(wall, Actor::Clock, Command::Expire, Box::new(|_| {}));
+            self.show_requests(wall);
         }
     }
 }
@@ -239,6 +277,8 @@ impl Broker {
 impl Drop for Broker {
     /// What was asked is written and answered before the process ends.
     fn drop(&mut self) {
+        // Its thread asks the desk, so it ends first.
+        self.keylist = None;
         self.desk = None;
         if let Some(thread) = self.thread.take() {
             // A panic there was printed already.
@@ -330,6 +370,9 @@ impl super::Daemon {
             Answer::Join(to, answer) => {
                 if let JoinAnswer::Refused(refused) = &answer {
                     tracing::info!(key = %to, code = refused.code, "request refused");
+                }
+                if let (JoinAnswer::Waiting { .. }, Some(broker)) = (&answer, &self.broker) {
+                    broker.show_requests(ln6_host::clock::wall());
                 }
                 ControlCommand::FromBroker { to, reply: reply(answer) }
             }

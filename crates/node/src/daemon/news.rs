@@ -23,6 +23,8 @@ pub(crate) struct News {
     around: Vec<Problem>,
     own: BTreeMap<&'static str, Problem>,
     outlook: Vec<Problem>,
+    /// Of what a broker does beside: its key list, its letters.
+    beside: Vec<Problem>,
 }
 
 /// What an event says.
@@ -43,6 +45,7 @@ impl News {
             around: Vec::new(),
             own: BTreeMap::new(),
             outlook: Vec::new(),
+            beside: Vec::new(),
         }
     }
 
@@ -55,10 +58,12 @@ impl News {
             .chain(&self.around)
             .chain(self.own.values())
             .chain(&self.outlook)
+            .chain(&self.beside)
             .cloned()
             .collect();
-        all.sort_by(|a, b| {
-            (b.severity.cmp(&a.severity)).then_with(|| (&a.code, &a.message).cmp(&(&b.code, &b.message)))
+        all.sort_unstable_by(|a, b| {
+            let rest = || (&a.code, &a.message, &a.hint).cmp(&(&b.code, &b.message, &b.hint));
+            b.severity.cmp(&a.severity).then_with(rest)
         });
         all.dedup_by(|a, b| a.code == b.code && a.message == b.message);
         all
@@ -120,6 +125,11 @@ impl News {
             }
         }
         self.outlook = found;
+    }
+
+    #[cfg(feature = "broker")]
+    pub(crate) fn set_beside(&mut self, found: Vec<Problem>) {
+        self.beside = found;
     }
 
     pub(crate) fn add_error(&mut self, code: &'static str, error: &CliError) {

@@ -25,3 +25,17 @@ pub(crate) fn drop_privileges() -> Result<(), CliError> {
     caps::set(None, CapSet::Effective, &kept).map_err(failed)?;
     caps::set(None, CapSet::Permitted, &kept).map_err(failed)
 }
+
+/// Drops every capability of this thread, and of whatever it starts: for what talks to other programs.
+#[cfg(feature = "broker")]
+pub(crate) fn drop_all() {
+    // Root would get them back with the next program.
+    if let Err(error) = nix::sys::prctl::set_no_new_privs() {
+        tracing::warn!(%error, "the key list's programs may gain privileges");
+    }
+    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        if let Err(error) = caps::clear(None, set) {
+            tracing::warn!(%error, ?set, "the key list's thread keeps capabilities");
+        }
+    }
+}

@@ -9,7 +9,7 @@ mod summary;
 mod words;
 
 pub(crate) use kept::Kept;
-pub(crate) use lists::prefixes;
+pub(crate) use lists::{prefixes, show_requests};
 pub(crate) use summary::summary;
 
 use crate::api::{ActingFor, Caller, RegistryRequest, Reply};

@@ -40,6 +40,11 @@ impl Daemon {
             ApiRequest::Prefixes(which) => self.prefixes(now, &which, answer),
             #[cfg(feature = "broker")]
             ApiRequest::Registry(request) => self.ask_registry(call.who, request, answer),
+            #[cfg(feature = "broker")]
+            ApiRequest::KeyList(request) => match &self.broker {
+                Some(broker) => super::keylist::ask(broker.keylist(), request, answer),
+                None => drop(answer.send(Err(CliError::new(Trouble::NotABroker, "this node is no broker")))),
+            },
             // Whoever asked may have gone.
             other => drop(answer.send(self.at_once(now, other))),
         }
@@ -250,7 +255,7 @@ impl Daemon {
                 }
             }
         }
-        rows.sort_by_key(|row| row.prefix);
+        rows.sort_unstable_by_key(|row| row.prefix);
         rows
     }
 

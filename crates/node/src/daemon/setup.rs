@@ -1,6 +1,7 @@
 //! From a directory to a running node: everything that needs privileges happens here, then they are dropped.
 
 use crate::api::{self, Access, ApiRequest, Caller, Reply, Service};
+use crate::cipher;
 use crate::config::{self, Change, Config};
 use crate::daemon::host_task::{HostNews, HostTask};
 use crate::daemon::names::Names;
@@ -11,6 +12,7 @@ use crate::files::certificate;
 use crate::files::{Layout, Lock, identity::Identity, state};
 use crate::logging::LogLevel;
 use crate::schema::{Problem, Severity};
+use ln6_crypto::seal::Suite;
 use ln6_host::finding::Finding;
 use ln6_host::interface::InterfaceName;
 use ln6_host::kernel::{Kernel as _, KernelError, PROTOCOL, Step, TunShape};
@@ -168,7 +170,12 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
         .map_err(|error| kernel_trouble(*error))?;
     #[cfg(feature = "broker")]
     let broker = match (broker_parts, &config.broker) {
-        (Some(parts), Some(settings)) => Some(super::broker::Broker::start(parts, settings, wall)?),
+        (Some(parts), Some(settings)) => {
+            let mut broker = super::broker::Broker::start(parts, settings, wall)?;
+            let keylist = super::keylist::start(&config, &layout, broker.desk())?;
+            broker.assist(keylist, super::keylist::notifier(&config, wall)?);
+            Some(broker)
+        }
         _ => None,
     };
     let (calls_in, calls) = mpsc::channel(CALLS);
@@ -379,11 +386,26 @@ async fn control_config(
         firewall: config.firewall.inbound != config::Inbound::Off,
         exit: config.exit,
         transit: config.node.transit,
+        suites: suites(config),
         mtu: config.node.mtu,
         seed: ln6_host::entropy::seed()
             .map_err(|error| CliError::new(Trouble::Internal, error.to_string()))?,
     };
     Ok(asked)
+}
+
+/// What to seal with, best first.
+fn suites(config: &Config) -> Vec<Suite> {
+    let speeds = cipher::measure();
+    let suites = cipher::choose(config.node.suite, &speeds);
+    let gigabytes = |suite| format!("{:.2}", cipher::rate_of(&speeds, suite) / 1e9);
+    tracing::info!(
+        first = %suites[0],
+        chacha20_poly1305 = gigabytes(Suite::ChaCha20Poly1305),
+        aes_256_gcm = gigabytes(Suite::Aes256Gcm),
+        "ciphers, gigabytes a second"
+    );
+    suites
 }
 
 /// A node that says where it can be reached, of which nothing could be looked up.

@@ -41,6 +41,7 @@ pub fn gather(layout: &Layout) -> Facts {
         uplink: default.map(|name| (name.clone(), listens_to_routers(&name))),
         free: free(&layout.state),
         nftables: None,
+        speeds: crate::cipher::measure(),
         surroundings: surroundings(read),
         config,
     }

@@ -117,7 +117,7 @@ pub(crate) mod tests {
         let entries = fs::read_dir(dir.path()).expect("list");
         let mut names: Vec<_> =
             entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
+        names.sort_unstable();
         names
     }
 

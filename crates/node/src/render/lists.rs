@@ -86,13 +86,15 @@ impl Render for SessionList {
         if self.sessions.is_empty() {
             return empty("No session is up.");
         }
-        let mut table = Table::new(&["PEER", "PATH", ">COST", ">RTT", ">RECEIVED", ">SENT", "KEYS", "HEARD"]);
+        let mut table =
+            Table::new(&["PEER", "PATH", "SUITE", ">COST", ">RTT", ">RECEIVED", ">SENT", "KEYS", "HEARD"]);
         for session in &self.sessions {
             let cost =
                 session.cost.map(|cost| if cost == u16::MAX { "down".to_owned() } else { cost.to_string() });
             table.row(vec![
                 named(&session.peer, &session.key),
                 path(Some(session.path), session.endpoint, session.through.as_deref()).into(),
+                Cell::or_dash(session.suite.clone()),
                 Cell::or_dash(cost),
                 Cell::or_dash(session.rtt_seconds.map(round_trip)),
                 bytes(session.rx_bytes).into(),

@@ -146,6 +146,7 @@ vm    live    2001:db8:4800::/40  2001:db8:4800::/40  exit, broker       1  2027
     let session = SessionRow {
         peer: "vm".into(),
         key: PublicKey([8; 32]),
+        suite: Some("aes-256-gcm".into()),
         path: PathKind::Direct,
         endpoint: Some("203.0.113.5:6695".parse().expect("address")),
         through: None,
@@ -159,8 +160,8 @@ vm    live    2001:db8:4800::/40  2001:db8:4800::/40  exit, broker       1  2027
     assert_shows(
         &SessionList { sessions: vec![session] },
         "\
-PEER  PATH              COST    RTT  RECEIVED  SENT  KEYS       HEARD
-vm    203.0.113.5:6695    96  38 ms    1.2 MB  89 B  1 min ago  now
+PEER  PATH              SUITE        COST    RTT  RECEIVED  SENT  KEYS       HEARD
+vm    203.0.113.5:6695  aes-256-gcm    96  38 ms    1.2 MB  89 B  1 min ago  now
 ",
     );
 }

@@ -5,6 +5,7 @@ use crate::host_plan::{Inbound, Opening};
 use core::net::{Ipv6Addr, SocketAddr};
 use ln6_crypto::SigningKey;
 use ln6_crypto::keys::{Psk, StaticSecret};
+use ln6_crypto::seal::Suite;
 use ln6_types::{Fingerprint, Prefix, PublicKey, UnixTime};
 
 /// Everything an operator or a link decides.
@@ -39,6 +40,8 @@ pub struct Config {
     pub exit: bool,
     /// Whether others' traffic may be relayed.
     pub transit: bool,
+    /// What to seal with between ln6d nodes, best first. WireGuard's own suite is understood whether it is named or not.
+    pub suites: Vec<Suite>,
     /// Inner MTU of the TUN device, octets.
     pub mtu: u16,
     /// Seed of timer noise; not a secret.

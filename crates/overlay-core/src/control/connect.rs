@@ -10,7 +10,7 @@ use crate::{Path, PeerIdx};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use ln6_crypto::NodeRecord;
-use ln6_types::{Instant, PublicKey, RouterId};
+use ln6_types::{Instant, Jitter, PublicKey, RouterId, gathered};
 use std::collections::BTreeSet;
 
 /// Transit nodes each node keeps a connection to, beside brokers and the ring.
@@ -95,6 +95,9 @@ impl Control {
     pub(crate) fn review_connections(&mut self, now: Instant) {
         self.review_at = now + REVIEW + self.jitter.millis(3_000);
         self.membership.purge_held(self.wall(now));
+        if now >= self.purge_at {
+            self.purge(now);
+        }
         let chosen = self.choose(now);
         for idx in self.peers.ids() {
             let Some(peer) = self.peers.get_mut(idx) else { continue };
@@ -115,9 +118,9 @@ impl Control {
     fn choose(&mut self, now: Instant) -> BTreeSet<PeerIdx> {
         let wall = self.wall(now);
         let mut brokers: BTreeSet<PublicKey> =
-            self.brokers.iter().map(|broker| broker.key).chain(self.membership.brokers(wall)).collect();
+            gathered(self.brokers.iter().map(|broker| broker.key).chain(self.membership.brokers(wall)));
         brokers.remove(&self.key);
-        let mut chosen: BTreeSet<PeerIdx> = brokers.into_iter().map(|key| self.intern(now, key)).collect();
+        let mut chosen: BTreeSet<PeerIdx> = gathered(brokers.into_iter().map(|key| self.intern(now, key)));
         if self.membership.status(&self.key, wall).holds() {
             let others = self.reachable_members(now);
             chosen.extend(self.ring_successor(&others));
@@ -191,8 +194,5 @@ impl Control {
 /// A number that two routers agree on, whichever asks.
 fn pair_rank(a: RouterId, b: RouterId) -> u64 {
     let mixed = u64::from_be_bytes(a.0) ^ u64::from_be_bytes(b.0);
-    let mut z = mixed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    Jitter::new(mixed).draw()
 }

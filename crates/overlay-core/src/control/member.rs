@@ -6,7 +6,7 @@ use crate::control::membership::{Accepted, CertificateStatus, RefusedItem};
 use crate::control::message::{Body, Item, ItemKind, JoinReply, JoinRequest, Leave, Message, join_proof};
 use crate::control::output::{Command, Notice, Output, Refusal};
 use crate::control::view::Standing;
-use crate::control::{Control, PERSIST_PAUSE, PERSIST_SOON, secrets};
+use crate::control::{Control, PERSIST_PAUSE, PERSIST_SOON, PURGE, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -222,6 +222,8 @@ impl Control {
         let known = self.peers.by_key(&key).and_then(|idx| self.peers.get_mut(idx));
         if let Some(peer) = known {
             peer.failures = 0;
+            let idx = peer.idx;
+            self.settle_suite(now, idx);
         }
         self.review_at = self.review_at.min(now + REVIEW_SOON);
     }
@@ -273,8 +275,11 @@ impl Control {
 
     /// Gossip with a neighbour runs, or not: as its session, its certificate and the wish for a connection say.
     pub(crate) fn settle_gossip(&mut self, now: Instant, idx: PeerIdx) {
+        let member = self.is_member;
         let Some(peer) = self.peers.get_mut(idx) else { return };
-        let gossips = peer.kind == PeerKind::Node && peer.connected() && peer.meta.any() && peer.introduced;
+        // Who is no member yet has nothing to say that anybody would take.
+        let gossips =
+            member && peer.kind == PeerKind::Node && peer.connected() && peer.meta.any() && peer.introduced;
         if gossips == peer.gossips {
             return;
         }
@@ -316,6 +321,17 @@ impl Control {
         }
     }
 
+    /// Forgets what ended long ago, for the disk too.
+    pub(crate) fn purge(&mut self, now: Instant) {
+        self.purge_at = now + PURGE;
+        let before = self.membership.generation();
+        self.membership.purge(self.clock.believed(now));
+        if self.membership.generation() != before {
+            self.rights_changed = true;
+            self.persist_soon(now, RECORDS_PAUSE);
+        }
+    }
+
     /// Looks at every right anew after certificates, revocations or the time changed.
     pub(crate) fn settle_rights(&mut self, now: Instant) {
         let due = now >= self.rights_at || self.rights_until.is_some_and(|until| self.wall(now) >= until);
@@ -323,9 +339,7 @@ impl Control {
             return;
         }
         self.rights_changed = false;
-        if let Some(signed) = self.membership.signed_time() {
-            self.hear_time(now, signed);
-        }
+        self.hear_signed_times(now);
         let wall = self.wall(now);
         self.rights_until = self.membership.next_change(wall);
         self.rights_at = self.rights_until.map_or(Instant::FAR_FUTURE, |until| now + until.since(wall));
@@ -389,6 +403,7 @@ impl Control {
         let wall = self.wall(now);
         let status = self.membership.status(&self.key, wall);
         let live = self.membership.live(&self.key, wall).cloned();
+        let changed = std::mem::replace(&mut self.is_member, status.holds()) != status.holds();
         let held: Vec<Prefix> = live.as_ref().map(|own| own.originate.clone()).unwrap_or_default();
         self.pools_of_own = live.as_ref().map(|own| own.delegate.clone()).unwrap_or_default();
         match status {
@@ -415,6 +430,9 @@ impl Control {
         self.settle_exit(now);
         self.settle_origins(now);
         self.settle_record(now);
+        if changed {
+            self.peers.ids().into_iter().for_each(|idx| self.settle_gossip(now, idx));
+        }
     }
 
     /// Whether this node is an exit now: by certificate, by configuration, and with an uplink that works.
@@ -493,8 +511,10 @@ impl Control {
         let reachable = self.is_reachable();
         if let Some(last) = self.membership.record(&self.key, wall) {
             let addresses = last.endpoints.iter().map(|endpoint| &endpoint.addr);
-            let same =
-                last.reachable == reachable && last.transit == self.transit && addresses.eq(&endpoints);
+            let same = last.reachable == reachable
+                && last.transit == self.transit
+                && addresses.eq(&endpoints)
+                && last.suites == self.suite_ids();
             let half = last.at + RECORD_TIME / 2;
             if same && last.counter == self.record_counter && wall < half {
                 self.record_at = now + half.since(wall);
@@ -514,7 +534,7 @@ impl Control {
             endpoints: endpoints.into_iter().map(|addr| Endpoint { addr, kind: EndpointKind::Udp }).collect(),
             transit: self.transit,
             reachable,
-            suites: vec![0],
+            suites: self.suite_ids(),
             version: 1,
         };
         if let Ok(signed) = Signed::sign(record, &self.signing) {
@@ -540,10 +560,25 @@ impl Control {
         Ok(())
     }
 
-    pub(crate) fn handle_left(&mut self, now: Instant, idx: PeerIdx) {
+    /// A holder gives its delegation back. The session's key is not enough: who has only that holds half of the identity.
+    pub(crate) fn handle_leave(&mut self, now: Instant, idx: PeerIdx, leave: &Leave) {
+        let Some(from) = self.peers.get(idx).map(|peer| peer.key) else { return };
+        let mut signs = self.membership.sign_keys(&from).into_iter();
+        if signs.any(|sign| leave.proves(&sign, &self.network, &from)) {
+            self.out(Output::LeftBroker { from });
+        } else {
+            self.reject_from(idx, "a farewell without its holder's signature");
+            self.say_reliably(now, idx, Body::LeaveReply { refused: Some("bad-proof".to_owned()) });
+        }
+    }
+
+    pub(crate) fn handle_left(&mut self, now: Instant, idx: PeerIdx, refused: Option<&str>) {
         let broker =
             self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
-        if broker && self.wish.is_none() {
+        if let Some(code) = refused.filter(|_| broker) {
+            let why = format!("the broker keeps the delegation: {}", printable(code));
+            self.reject_from(idx, &why);
+        } else if broker && self.wish.is_none() {
             self.has_left = true;
             self.stand(Standing::Alone);
             self.out(Output::Notice(Notice::Left));

@@ -7,6 +7,7 @@ mod grants;
 mod held;
 mod issuer;
 mod judge;
+mod keep;
 mod origins;
 mod store;
 
@@ -25,9 +26,11 @@ use ln6_crypto::{
     Certificate, ChainError, Head, ItemError, ItemId, NodeRecord, Revocation, Revoked, Signed, Statement,
     Unverified, fingerprint,
 };
+use ln6_types::gathered;
 use ln6_types::{Fingerprint, NetworkUla, Prefix, PublicKey, RouterId, UnixTime, VerifyKey};
 use origins::Origins;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use thiserror::Error;
 
 /// The most certificates kept.
@@ -125,6 +128,8 @@ impl RefusedItem {
 #[derive(Debug)]
 pub struct Membership {
     network: Fingerprint,
+    /// The key of that fingerprint, once it was seen.
+    root: OnceLock<VerifyKey>,
     ula: NetworkUla,
     /// The /64 in which node addresses are derived.
     node_space: Prefix,
@@ -147,6 +152,7 @@ impl Membership {
     pub fn new(network: Fingerprint, ula: NetworkUla) -> Self {
         Membership {
             network,
+            root: OnceLock::new(),
             ula,
             node_space: Prefix::new(ula.prefix().network(), 64),
             grants: BTreeMap::new(),
@@ -328,10 +334,18 @@ impl Membership {
 
     /// The latest time that the root, or a broker it signed for and did not revoke, has put its name to.
     pub fn signed_time(&self) -> Option<UnixTime> {
-        self.heads()
-            .filter(|head| self.is_root(&head.issuer) || self.is_broker(&head.issuer))
-            .map(|head| head.at)
-            .max()
+        self.signed_times().into_iter().map(|(_, at)| at).max()
+    }
+
+    /// The same of each of them: whose word (`None`: the root's), and the time.
+    pub fn signed_times(&self) -> Vec<(Option<PublicKey>, UnixTime)> {
+        let who = |head: &Head| {
+            if self.is_root(&head.issuer) {
+                return Some(None);
+            }
+            self.is_broker(&head.issuer).then(|| self.by_sign.get(&head.issuer).map(|(key, _)| *key))
+        };
+        self.heads().filter_map(|head| Some((who(head)?, head.at))).collect()
     }
 
     /// The revocations that name `key`, or a certificate of it.
@@ -384,7 +398,7 @@ impl Membership {
         for grants in self.grants.values().flat_map(BTreeMap::values) {
             certificates.extend(grants.all().map(|certificate| (grants.depth, certificate)));
         }
-        certificates.sort_by_key(|(depth, certificate)| (*depth, certificate.id()));
+        certificates.sort_unstable_by_key(|(depth, certificate)| (*depth, certificate.id()));
         let item = |kind, bytes: &std::sync::Arc<[u8]>| Item { kind, bytes: bytes.clone() };
         let mut out: Vec<Item> = certificates
             .into_iter()
@@ -406,33 +420,6 @@ impl Membership {
         items.into_iter().filter(|item| !kept(self.offer(item, PeerIdx::SELF, wall))).count()
     }
 
-    /// Forgets what waited too long for what it hangs on.
-    pub fn purge_held(&mut self, wall: UnixTime) {
-        self.held.purge(wall);
-    }
-
-    /// Forgets what ended long ago (certificates 30 days after their grace, records at once) and what waited too long.
-    /// Revocations are never forgotten. Call it only with a clock that is believed.
-    pub fn purge(&mut self, wall: UnixTime) {
-        self.held.purge(wall);
-        let ended: Vec<(PublicKey, VerifyKey, ItemId)> = self
-            .grants
-            .values()
-            .flat_map(BTreeMap::values)
-            .flat_map(Grants::all)
-            .filter(|certificate| certificate.grace_until + MEMORY <= wall)
-            .map(|certificate| (certificate.key, certificate.issuer, certificate.id()))
-            .collect();
-        ended.into_iter().for_each(|(key, issuer, id)| self.remove_certificate(&key, &issuer, id));
-        let expired: Vec<_> =
-            self.records.iter().filter(|(_, r)| r.expires <= wall).map(|(name, _)| *name).collect();
-        for record in expired.iter().filter_map(|name| self.records.remove(name)) {
-            self.store.remove(record.id());
-            self.changes.remove(&(record.expires, record.id()));
-            self.generation += 1;
-        }
-    }
-
     fn known(&self, bytes: &[u8]) -> Option<Accepted> {
         let id = ItemId::of(bytes);
         if self.store.get(id).is_some() {
@@ -446,8 +433,13 @@ impl Membership {
         if statement.value().network() == self.network { Ok(statement) } else { Err(RefusedItem::Network) }
     }
 
+    /// Asked on each step of each chain: the key is looked for among hashes only until it was seen.
     fn is_root(&self, key: &VerifyKey) -> bool {
-        fingerprint(key) == self.network
+        match self.root.get() {
+            Some(root) => root == key,
+            None if fingerprint(key) == self.network => *self.root.get_or_init(|| *key) == *key,
+            None => false,
+        }
     }
 
     /// Whether the root made the owner of this key a broker and did not take it back. Not asked: whether the certificate is in
@@ -493,9 +485,10 @@ impl Membership {
         Accepted::New { released }
     }
 
-    fn sign_keys(&self, key: &PublicKey) -> BTreeSet<VerifyKey> {
+    /// The Ed25519 keys that certificates of `key` name, in force or not.
+    pub fn sign_keys(&self, key: &PublicKey) -> BTreeSet<VerifyKey> {
         let grants = self.grants.get(key).into_iter().flat_map(BTreeMap::values);
-        grants.flat_map(Grants::all).map(|certificate| certificate.sign).collect()
+        gathered(grants.flat_map(Grants::all).map(|certificate| certificate.sign))
     }
 
     /// How far below the root `child` is; `None` while no certificate of its issuer is known.
@@ -568,90 +561,6 @@ impl Membership {
         let children = self.by_sign.contains_key(issuer).then(|| self.children_cap(issuer).unwrap_or(0))?;
         Some(children.saturating_mul(8).saturating_add(16).min(MAX_REVOCATIONS))
     }
-
-    fn insert_certificate(&mut self, certificate: Signed<Certificate>, depth: u8) {
-        let (key, issuer, id) = (certificate.key, certificate.issuer, certificate.id());
-        self.displace(&certificate, depth);
-        let by_issuer = self.grants.entry(key).or_default();
-        let grants = by_issuer.entry(issuer).or_insert_with(|| Grants::new(depth));
-        let left = grants.insert(certificate.clone());
-        grants.depth = grants.depth.min(depth);
-        self.by_router.insert(certificate.router_id, key);
-        let owner = self.by_sign.entry(certificate.sign).or_insert((key, depth));
-        *owner = (key, owner.1.min(depth));
-        let until = self.issuers.entry(issuer).or_default().children.entry(key).or_default();
-        *until = (*until).max(certificate.grace_until);
-        for prefix in &certificate.originate {
-            self.origins.insert(*prefix, (key, issuer));
-        }
-        self.changes.extend(turns(&certificate));
-        self.store.insert(id, Item { kind: ItemKind::Certificate, bytes: certificate.bytes().clone() });
-        self.certificates += 1;
-        left.iter().for_each(|certificate| self.forget(certificate));
-    }
-
-    /// Makes room for a certificate nearer to the root: another node's claim to its signing key goes, and the deepest of
-    /// too many issuers.
-    fn displace(&mut self, certificate: &Certificate, depth: u8) {
-        if let Some((other, _)) =
-            self.by_sign.get(&certificate.sign).copied().filter(|(key, _)| *key != certificate.key)
-        {
-            let grants = self.grants.get(&other).into_iter().flat_map(BTreeMap::values).flat_map(Grants::all);
-            let claims = grants.filter(|claim| claim.sign == certificate.sign);
-            let claims: Vec<(VerifyKey, ItemId)> = claims.map(|claim| (claim.issuer, claim.id())).collect();
-            claims.into_iter().for_each(|(issuer, id)| self.remove_certificate(&other, &issuer, id));
-        }
-        let Some(by_issuer) = self.grants.get(&certificate.key) else { return };
-        if by_issuer.len() >= MAX_ISSUERS && !by_issuer.contains_key(&certificate.issuer) {
-            let deepest = by_issuer.iter().max_by_key(|(issuer, grants)| (grants.depth, **issuer));
-            let Some((issuer, grants)) = deepest.filter(|(_, grants)| grants.depth > depth) else { return };
-            let (issuer, ids): (_, Vec<ItemId>) = (*issuer, grants.all().map(Signed::id).collect());
-            ids.into_iter().for_each(|id| self.remove_certificate(&certificate.key, &issuer, id));
-        }
-    }
-
-    fn remove_certificate(&mut self, key: &PublicKey, issuer: &VerifyKey, id: ItemId) {
-        let Some(by_issuer) = self.grants.get_mut(key) else { return };
-        let Some(grants) = by_issuer.get_mut(issuer) else { return };
-        let Some(certificate) = grants.remove(id) else { return };
-        if grants.is_empty() {
-            by_issuer.remove(issuer);
-            if let Some(issuer) = self.issuers.get_mut(issuer) {
-                issuer.children.remove(key);
-            }
-        }
-        self.forget(&certificate);
-        self.generation += 1;
-    }
-
-    /// Takes a certificate that has left its place out of every index.
-    fn forget(&mut self, certificate: &Signed<Certificate>) {
-        let (key, issuer, id) = (certificate.key, certificate.issuer, certificate.id());
-        for prefix in &certificate.originate {
-            self.origins.remove(*prefix, (key, issuer));
-        }
-        for turn in turns(certificate) {
-            self.changes.remove(&turn);
-        }
-        self.store.remove(id);
-        self.certificates -= 1;
-        if !self.sign_keys(&key).contains(&certificate.sign) {
-            self.by_sign.remove(&certificate.sign);
-            if let Some(record) = self.records.remove(&(key, certificate.sign)) {
-                self.store.remove(record.id());
-                self.changes.remove(&(record.expires, record.id()));
-            }
-        }
-        if self.grants.get(&key).is_some_and(BTreeMap::is_empty) {
-            self.grants.remove(&key);
-            self.by_router.remove(&certificate.router_id);
-        }
-    }
-}
-
-/// The instants at which a certificate's standing changes by itself.
-fn turns(certificate: &Signed<Certificate>) -> [(UnixTime, ItemId); 3] {
-    [certificate.not_before, certificate.not_after, certificate.grace_until].map(|at| (at, certificate.id()))
 }
 
 #[cfg(test)]

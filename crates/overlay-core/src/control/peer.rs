@@ -3,6 +3,7 @@
 use crate::control::config::StockPeer;
 use crate::control::message::Message;
 use crate::control::probe::Proving;
+use crate::control::session::suite::Negotiation;
 use crate::forwarder::keys::{SendKey, index_for};
 use crate::forwarder::mail::PeerKind;
 use crate::forwarder::stats::PeerCounters;
@@ -101,6 +102,7 @@ pub(crate) struct Peer {
     pub(crate) previous: Option<Keys>,
     /// Responder's keys, until the initiator proves it has them.
     pub(crate) next: Option<Keys>,
+    pub(crate) negotiation: Negotiation,
     /// Greatest timestamp of an initiation accepted from it.
     pub(crate) greatest: Option<Tai64n>,
     pub(crate) last_initiation: Option<Instant>,
@@ -153,6 +155,7 @@ impl Peer {
             current: None,
             previous: None,
             next: None,
+            negotiation: Negotiation::default(),
             greatest: None,
             last_initiation: None,
             met: None,

@@ -8,6 +8,7 @@ use crate::control::view::{CertificateView, Me, PeerView, RouteView, View};
 use crate::{Path, PeerIdx};
 use ln6_crypto::{Certificate, Signed};
 use ln6_routing::Verdict;
+use ln6_types::gathered;
 use ln6_types::{Instant, PublicKey, RouterId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +45,7 @@ impl Control {
         let own = self.membership.live(&self.key, wall);
         let exits = self.selected.iter().filter(|((dst, _), _)| dst.is_default());
         let mut exits: Vec<String> = exits.map(|(_, router)| self.name_of_router(now, router)).collect();
-        exits.sort();
+        exits.sort_unstable();
         exits.dedup();
         Me {
             name: self.name.clone(),
@@ -59,7 +60,7 @@ impl Control {
             exits,
             validity: own.map(|certificate| (certificate.not_after, certificate.grace_until)),
             endpoints: self.published.clone(),
-            seen_at: self.seen.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
+            seen_at: gathered::<BTreeSet<_>, _>(self.seen.values().copied()).into_iter().collect(),
         }
     }
 
@@ -92,7 +93,7 @@ impl Control {
             prefixes.entry(key).or_default().push(prefix);
         }
         let neighbours: BTreeMap<u32, _> =
-            self.routing.view(now).neighbours.into_iter().map(|seen| (seen.link.0, seen)).collect();
+            gathered(self.routing.view(now).neighbours.into_iter().map(|seen| (seen.link.0, seen)));
         let view = |peer: &crate::control::peer::Peer| PeerView {
             idx: peer.idx,
             key: peer.key,
@@ -107,6 +108,7 @@ impl Control {
                 || self.is_broker_key(&peer.key, wall),
             exit: self.is_exit_key(&peer.key, wall),
             connected: peer.connected(),
+            suite: peer.current.as_ref().filter(|_| peer.connected()).map(|keys| keys.suite()),
             path: peer.path.filter(|_| peer.connected()),
             through: match peer.path {
                 Some(Path::Through(via)) if peer.connected() => Some(self.name_of_peer(now, via)),
@@ -157,7 +159,7 @@ impl Control {
             .filter_map(|(_, item)| Signed::<Certificate>::decode(&item.bytes).ok());
         let mut views: Vec<CertificateView> =
             decoded.map(|certificate| self.certificate_view(certificate.value(), wall)).collect();
-        views.sort_by(|a, b| (&a.name, a.serial).cmp(&(&b.name, b.serial)));
+        views.sort_unstable_by(|a, b| (&a.name, a.serial).cmp(&(&b.name, b.serial)));
         views
     }
 

@@ -210,7 +210,7 @@ impl Control {
 
     fn send_probe(&mut self, idx: PeerIdx, path: Path, token: u64) {
         let more = self.peers.get(idx).map_or(0, |peer| peer.proving.more);
-        let len = PROBE + (self.jitter.next() % (more + 1)) as usize;
+        let len = PROBE + (self.jitter.draw() % (more + 1)) as usize;
         self.send_by(idx, path, Body::PathProbe { token }, len);
     }
 

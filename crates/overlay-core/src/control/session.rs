@@ -17,7 +17,6 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_crypto::handshake::{Ephemeral, Initiator, Received, SessionKeys};
 use ln6_crypto::message::{COOKIE_LEN, INITIATION_LEN, RESPONSE_LEN, receiver};
-use ln6_crypto::seal::Suite;
 use ln6_crypto::timers::{
     KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE,
     REKEY_TIMEOUT,
@@ -229,10 +228,11 @@ impl Control {
         peer.met.get_or_insert(now);
         peer.origin = Some(Origin::of(from));
         let psk = peer.psk.clone();
+        let suite = self.suite_for(now, idx);
         let Some(index) = self.claim_index(idx) else { return };
         let ephemeral = Ephemeral::from_seed(draw(&mut *self.secrets));
         let mut answer = [0; RESPONSE_LEN];
-        let Ok(keys) = received.answer(&psk, index, ephemeral, &mut answer) else {
+        let Ok(keys) = received.answer(&psk, suite, index, ephemeral, &mut answer) else {
             self.peers.release(index);
             return;
         };
@@ -241,12 +241,12 @@ impl Control {
         self.install_receive(now, idx, &keys);
         let keys = self.sending_half(now, &keys, false, from);
         let Some(peer) = self.peers.get_mut(idx) else { return };
-        if let Some(unconfirmed) = peer.next.replace(keys) {
-            self.retired_indices.push(unconfirmed.index);
-        }
+        let unconfirmed = peer.next.replace(keys);
+        self.retired_indices.extend(unconfirmed.as_ref().map(|keys| keys.index));
         self.timers.set(idx, Reason::Zero, now + 3 * REJECT_AFTER_TIME);
         self.send_outer(idx, from, answer.to_vec());
         self.counters.handshakes_answered += 1;
+        self.note_unread(now, idx, from, unconfirmed.map(|keys| keys.suite()));
     }
 
     /// The peer behind an initiation; strangers become guests while there is room.
@@ -289,10 +289,11 @@ impl Control {
     fn handle_response(&mut self, now: Instant, from: Path, message: &[u8; RESPONSE_LEN]) {
         let Some(index) = receiver(message) else { return };
         let Some(idx) = self.peers.by_index(index) else { return };
+        let suites = self.suites_to_try(now, idx);
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let Some(pending) = peer.pending.take_if(|pending| pending.index == index) else { return };
         let psk = peer.psk.clone();
-        match pending.initiator.finish(&psk, message) {
+        match pending.initiator.finish(&psk, &suites, message) {
             Ok(keys) => {
                 self.install_receive(now, idx, &keys);
                 let keys = self.sending_half(now, &keys, true, from);
@@ -322,6 +323,7 @@ impl Control {
         let Some(idx) = self.peers.by_index(index) else { return };
         let Some(peer) = self.peers.get_mut(idx) else { return };
         let Some(keys) = peer.next.take_if(|keys| keys.index == index) else { return };
+        peer.negotiation.confirmed();
         // Two handshakes crossed if the answer to ours came after the peer's initiation (one that came later was sent by a
         // peer that has lost what it answered): both ends keep to the one that the smaller key began, or each would send
         // under keys that the other one drops first.
@@ -335,7 +337,7 @@ impl Control {
     }
 
     fn install_receive(&mut self, now: Instant, idx: PeerIdx, keys: &SessionKeys) {
-        let Ok(aead) = keys.receive.aead(Suite::ChaCha20Poly1305) else { return };
+        let Ok(aead) = keys.receive.aead(keys.suite) else { return };
         let worker = worker_of(keys.receive_index);
         // The worker must know what kind of peer it is before the first packet opens.
         self.peers.changed.insert(idx);
@@ -345,7 +347,7 @@ impl Control {
     }
 
     fn sending_half(&self, now: Instant, keys: &SessionKeys, initiator: bool, path: Path) -> Keys {
-        let aead = keys.send.aead(Suite::ChaCha20Poly1305).expect("ChaCha20-Poly1305 is in every build");
+        let aead = keys.send.aead(keys.suite).expect("only suites of this build are chosen or tried");
         let send = Arc::new(SendKey::new(keys.send_index, aead, now + REJECT_AFTER_TIME));
         Keys { send, index: keys.receive_index, born: now, initiator, path }
     }
@@ -384,6 +386,7 @@ impl Control {
         }
         // The sending side must be with the workers before anything is said.
         self.publish_peers();
+        self.settle_suite(now, idx);
         self.session_up(now, idx);
         self.prove_keys(now, idx, made_by);
     }
@@ -437,6 +440,9 @@ impl Control {
     fn is_renewal_due(&self, now: Instant, idx: PeerIdx, seen: Watch) -> bool {
         let Some(peer) = self.peers.get(idx) else { return false };
         let Some(keys) = &peer.current else { return seen.sent };
+        if keys.send.is_worn() {
+            return true;
+        }
         let age = now.since(keys.born);
         if keys.initiator {
             seen.sent && age >= REKEY_AFTER_TIME || seen.received && age >= REKEY_ON_RECEIVE
@@ -595,5 +601,6 @@ impl Control {
     }
 }
 
+pub(crate) mod suite;
 #[cfg(test)]
 mod tests;

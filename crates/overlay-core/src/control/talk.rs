@@ -132,12 +132,8 @@ impl Control {
             Body::Join(request) => self.handle_join(idx, false, request),
             Body::Renew(request) => self.handle_join(idx, true, request),
             Body::JoinReply(reply) => self.handle_join_reply(now, idx, reply),
-            Body::Leave(_) => {
-                if let Some(from) = self.peers.get(idx).map(|peer| peer.key) {
-                    self.out(Output::LeftBroker { from });
-                }
-            }
-            Body::LeaveReply { .. } => self.handle_left(now, idx),
+            Body::Leave(leave) => self.handle_leave(now, idx, &leave),
+            Body::LeaveReply { refused } => self.handle_left(now, idx, refused.as_deref()),
             Body::Probe { token, sent } => {
                 let seen_at = self.seen_of(now, idx);
                 self.say(idx, Body::ProbeReply { token, sent, seen_at });
@@ -183,7 +179,7 @@ impl Control {
         let hello = Hello {
             version: VERSION,
             network: self.network,
-            suites: vec![0],
+            suites: self.suite_ids(),
             seen_at,
             transit: self.transit,
             meta,
@@ -220,7 +216,7 @@ impl Control {
         let (key, kind) = (peer.key, peer.kind);
         let is_told_broker = self.brokers.iter().any(|broker| broker.key == key);
         if let Some(wall) = hello.wall.filter(|_| is_told_broker) {
-            self.hear_time(now, wall);
+            self.hear_time(now, key, wall);
         }
         if hello.ask {
             self.say_hello(now, idx, false);

@@ -29,6 +29,8 @@ pub enum Reason {
     Prove,
     /// A relayed session is to be tried directly.
     Upgrade,
+    /// Both ends of a session can do better than its suite.
+    Suite,
 }
 
 #[derive(Default)]
@@ -65,7 +67,7 @@ impl Timers {
     pub(crate) fn clear_all(&mut self, peer: PeerIdx) {
         let mine: Vec<_> = self
             .at
-            .range((peer, Reason::Retry)..=(peer, Reason::Upgrade))
+            .range((peer, Reason::Retry)..=(peer, Reason::Suite))
             .map(|(key, at)| (*key, *at))
             .collect();
         for ((peer, reason), at) in mine {
@@ -113,7 +115,7 @@ mod tests {
     fn clearing_a_peer_leaves_the_others() {
         let mut timers = Timers::default();
         for peer in [1, 2, 3] {
-            timers.set(PeerIdx(peer), Reason::Upgrade, Instant::from_micros(1));
+            timers.set(PeerIdx(peer), Reason::Suite, Instant::from_micros(1));
             timers.set(PeerIdx(peer), Reason::Retry, Instant::from_micros(2));
         }
         timers.clear_all(PeerIdx(2));

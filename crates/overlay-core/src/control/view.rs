@@ -5,6 +5,7 @@ use crate::forwarder::stats::PeerTraffic;
 use crate::{Path, PeerIdx};
 use core::net::{Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use ln6_crypto::seal::Suite;
 use ln6_types::{Fingerprint, Prefix, PublicKey, RouterId, UnixTime};
 
 /// Everything at one moment.
@@ -106,6 +107,8 @@ pub struct PeerView {
     pub exit: bool,
     /// Whether a session is up.
     pub connected: bool,
+    /// What the session is sealed with.
+    pub suite: Option<Suite>,
     /// How its datagrams travel.
     pub path: Option<Path>,
     /// Name of the neighbour that relays for it, when it does.

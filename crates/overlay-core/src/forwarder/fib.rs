@@ -126,7 +126,7 @@ impl Fib {
         let in_routers = input.routers.iter().map(|(_, peer)| *peer);
         let peers = in_routes.chain(in_routers).map(|peer| peer.0 as usize + 1).max().unwrap_or(0);
         let mut routers = input.routers;
-        routers.sort_by_key(|(router, _)| *router);
+        routers.sort_unstable_by_key(|(router, _)| *router);
         Fib {
             routes: inherit(input.routes),
             owners: input

@@ -3,8 +3,7 @@
 use crate::PeerIdx;
 use core::sync::atomic::Ordering::Relaxed;
 use ln6_crypto::replay::ReplayWindow;
-use ln6_crypto::seal::Aead;
-use ln6_crypto::timers::{REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES};
+use ln6_crypto::seal::{Aead, Suite};
 use ln6_types::Instant;
 use portable_atomic::AtomicU64;
 
@@ -37,18 +36,31 @@ impl SendKey {
         SendKey { key, receiver, next: AtomicU64::new(0), expires }
     }
 
-    /// The first of `n` counters that nobody else gets; `None` when the key has not that many left.
+    /// What it seals with.
+    pub const fn suite(&self) -> Suite {
+        self.key.suite()
+    }
+
+    /// The first of `n` counters that nobody else gets; `None` when the key has not that many left (its suite says how many it
+    /// has: [`Suite::reject_after_messages`]).
     ///
     /// Not a plain `fetch_add`: that would go on counting past the limit and wrap in the end.
     pub fn reserve(&self, n: u16) -> Option<u64> {
         let n = u64::from(n);
-        let step = |next: u64| next.checked_add(n).filter(|after| *after <= REJECT_AFTER_MESSAGES);
+        let limit = self.suite().reject_after_messages();
+        let step = |next: u64| next.checked_add(n).filter(|after| *after <= limit);
         self.next.fetch_update(Relaxed, Relaxed, step).ok()
     }
 
     /// Whether the `n` counters from `first` on pass the number after which a new handshake is due.
     pub fn wears(&self, first: u64, n: u16) -> bool {
-        first < REKEY_AFTER_MESSAGES && first + u64::from(n) >= REKEY_AFTER_MESSAGES
+        let due = self.suite().rekey_after_messages();
+        first < due && first + u64::from(n) >= due
+    }
+
+    /// Whether that number was passed by whatever was sealed with it, relayed packets included.
+    pub fn is_worn(&self) -> bool {
+        self.sent() >= self.suite().rekey_after_messages()
     }
 
     /// How many counters were given out.
@@ -110,9 +122,9 @@ impl ReceiveKey {
         self.expires
     }
 
-    /// Opens `sealed` (text and tag) in place if its counter is new, and marks the counter.
+    /// Opens `sealed` (text and tag) in place if its counter is new and within the limit of the suite, and marks the counter.
     pub(crate) fn open(&mut self, counter: u64, sealed: &mut [u8]) -> Result<Opened, OpenFailure> {
-        if !self.window.check(counter) {
+        if counter >= self.key.suite().reject_after_messages() || !self.window.check(counter) {
             return Err(OpenFailure::Replay);
         }
         let len = self.key.open_in_place(counter, sealed).map_err(|_| OpenFailure::BadTag)?;
@@ -146,10 +158,43 @@ pub(crate) enum OpenFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ln6_crypto::seal::Suite;
+    use ln6_crypto::message::TAG;
+    use ln6_crypto::timers::{REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES};
+
+    fn aead(suite: Suite) -> Aead {
+        Aead::new(suite, &[1; 32]).expect("suite")
+    }
 
     fn key() -> SendKey {
-        SendKey::new(1, Aead::new(Suite::ChaCha20Poly1305, &[1; 32]).expect("suite"), Instant::FAR_FUTURE)
+        SendKey::new(1, aead(Suite::ChaCha20Poly1305), Instant::FAR_FUTURE)
+    }
+
+    #[test]
+    fn aes_gcm_seals_two_to_the_32_messages_and_is_due_at_half_of_them() {
+        let key = SendKey::new(1, aead(Suite::Aes256Gcm), Instant::FAR_FUTURE);
+        key.skip_to((1 << 31) - 1);
+        assert!(!key.is_worn());
+        let first = key.reserve(1).expect("a counter");
+        assert!(key.wears(first, 1) && key.is_worn());
+        key.skip_to((1 << 32) - 2);
+        assert_eq!(key.reserve(3), None);
+        assert_eq!(key.reserve(2), Some((1 << 32) - 2));
+        assert_eq!(key.reserve(1), None);
+        assert_eq!(key.sent(), 1 << 32);
+    }
+
+    #[test]
+    fn what_lies_beyond_the_limit_of_its_suite_is_not_opened() {
+        for (suite, limit) in [(Suite::Aes256Gcm, 1 << 32), (Suite::ChaCha20Poly1305, REJECT_AFTER_MESSAGES)]
+        {
+            let open = |counter| {
+                let mut sealed = [0; 4 + TAG];
+                aead(suite).seal_in_place(counter, &mut sealed, 4);
+                ReceiveKey::new(1, PeerIdx(1), aead(suite), Instant::FAR_FUTURE).open(counter, &mut sealed)
+            };
+            assert!(open(limit - 1).is_ok());
+            assert_eq!(open(limit), Err(OpenFailure::Replay));
+        }
     }
 
     #[test]

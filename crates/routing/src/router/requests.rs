@@ -1,7 +1,7 @@
 //! Requests, ours and others' (RFC 8966, section 3.8).
 
 use super::{Action, DropReason, Router, Verdict};
-use crate::neighbour::NeighbourId;
+use crate::neighbour::{DUMPS, NeighbourId};
 use crate::request::{PATIENCE, Request};
 use crate::table::Route;
 use crate::timer::Timer;
@@ -14,6 +14,10 @@ use ln6_types::{Instant, RouterId};
 const RISE_GAP: Duration = Duration::from_millis(200);
 /// Between two full dumps for one neighbour that asks.
 const DUMP_GAP: Duration = Duration::from_secs(1);
+/// The same for one that has just taken back all it ever said: it was restarted, and has no route until it is answered. No more
+/// than [`DUMPS`] in so long.
+const DUMP_GAP_ANEW: Duration = Duration::from_millis(20);
+const DUMP_SPAN: Duration = Duration::from_secs(DUMPS as u64);
 
 impl Router {
     pub(super) fn route_request(&mut self, now: Instant, from: NeighbourId, key: Option<Key>) {
@@ -21,7 +25,10 @@ impl Router {
             return self.answer(now, from, key);
         }
         if let Some(neighbour) = self.neighbours.get_mut(&from) {
-            let due = neighbour.dumped.map_or(now, |last| now.max(last + DUMP_GAP));
+            let gap = if neighbour.anew { DUMP_GAP_ANEW } else { DUMP_GAP };
+            let last = neighbour.dumped[0].map_or(now, |at| at + gap);
+            let first = neighbour.dumped[DUMPS - 1].map_or(now, |at| at + DUMP_SPAN);
+            let due = now.max(last).max(first);
             self.timers.hasten(&mut neighbour.dump, due, Timer::DumpTo(from));
         }
     }

@@ -130,6 +130,9 @@ impl Router {
     }
 
     pub(super) fn retract_all(&mut self, now: Instant, id: NeighbourId) {
+        if let Some(neighbour) = self.neighbours.get_mut(&id) {
+            neighbour.anew = true;
+        }
         let Some(neighbour) = self.neighbours.get(&id) else { return };
         for key in neighbour.routes.iter().copied().collect::<Vec<_>>() {
             self.retract(now, id, key);

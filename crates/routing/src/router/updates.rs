@@ -10,6 +10,7 @@ use crate::{INFINITY, Key, add_metric};
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 use ln6_types::Instant;
+use ln6_types::gathered;
 use std::collections::BTreeSet;
 
 /// A metric that changes by less is told with the next dump.
@@ -130,7 +131,7 @@ impl Router {
             split_horizon && via.is_some_and(|via| via.link == id)
         };
         let wanted = |slot: &Slot| slot.lost || slot.is_reachable() && !back(slot);
-        self.slots.iter().filter(|(_, slot)| wanted(slot)).map(|(key, _)| *key).collect()
+        gathered(self.slots.iter().filter(|(_, slot)| wanted(slot)).map(|(key, _)| *key))
     }
 
     /// The regular full dump on a link.
@@ -150,7 +151,9 @@ impl Router {
         let Some(link) = self.neighbours.get(&id).map(|neighbour| neighbour.link) else { return };
         let keys = self.dump_for(link);
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
-            neighbour.dumped = Some(now);
+            neighbour.dumped.rotate_right(1);
+            neighbour.dumped[0] = Some(now);
+            neighbour.anew = false;
             // It has only just met us, and may not know that we hear it.
             neighbour.ihu_wanted = true;
             neighbour.outbox.updates.extend(keys);

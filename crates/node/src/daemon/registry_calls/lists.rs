@@ -254,6 +254,22 @@ pub(super) fn holder_row(card: HolderCard) -> HolderRow {
     }
 }
 
+/// Shows the notifier who waits.
+pub(crate) fn show_requests(
+    desk: &ln6_broker::DeskHandle,
+    wall: UnixTime,
+    way: std::sync::mpsc::SyncSender<(UnixTime, crate::daemon::notify::Look)>,
+) {
+    let reply = move |listed: Result<Listed, Refused>| {
+        if let Ok(Listed::Requests(list)) = listed {
+            let rows = list.into_iter().map(request_row).collect();
+            // Busy with its program: it is shown again in a minute.
+            drop(way.try_send((wall, crate::daemon::notify::Look::Requests(rows))));
+        }
+    };
+    desk.list(wall, List::Requests, Box::new(reply));
+}
+
 fn request_row(asked: Asked) -> RequestRow {
     let request = asked.view.request;
     RequestRow {

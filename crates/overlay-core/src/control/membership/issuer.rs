@@ -1,6 +1,6 @@
 //! What one issuer has taken back, and what it said last.
 
-use ln6_crypto::{Head, Reason, Revocation, Revoked, Signed};
+use ln6_crypto::{Head, ItemId, Reason, Revocation, Revoked, Signed};
 use ln6_types::{PublicKey, UnixTime};
 use std::collections::BTreeMap;
 
@@ -50,6 +50,11 @@ impl Issuer {
                 self.keys.insert(key, reason);
             }
         }
+    }
+
+    /// All that it signed and that is kept, but for certificates.
+    pub(super) fn items(&self) -> impl Iterator<Item = ItemId> {
+        self.revocations.values().map(Signed::id).chain(self.head.iter().map(Signed::id))
     }
 
     pub(super) fn revoked_serial(&self, serial: u64) -> Option<Reason> {

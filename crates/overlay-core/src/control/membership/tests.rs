@@ -114,6 +114,10 @@ pub(crate) fn head(by: Party, at: UnixTime, last: u64) -> Item {
 }
 
 pub(crate) fn record(whom: Party, by: Party, counter: u64) -> Item {
+    record_naming(whom, by, counter, &[1])
+}
+
+pub(crate) fn record_naming(whom: Party, by: Party, counter: u64, suites: &[u8]) -> Item {
     let endpoint = Endpoint { addr: "192.0.2.1:6695".parse().expect("address"), kind: EndpointKind::Udp };
     let value = NodeRecord {
         network: network(),
@@ -124,7 +128,7 @@ pub(crate) fn record(whom: Party, by: Party, counter: u64) -> Item {
         endpoints: vec![endpoint],
         transit: false,
         reachable: true,
-        suites: vec![1],
+        suites: suites.to_vec(),
         version: 1,
     };
     let signed = Signed::sign(value, &by.signing()).expect("sign");
@@ -590,6 +594,34 @@ fn what_ended_long_ago_is_forgotten_and_not_taken_back() {
     assert_eq!(membership.items().len(), 1);
     accept(&mut membership, &node(OTHER, 2, &[OURS]));
     assert_eq!(membership.owner_of_longest(p(OURS), NOW).map(|(_, keys)| keys), Some(vec![OTHER.key()]));
+}
+
+#[test]
+fn what_an_issuer_took_back_is_forgotten_with_its_last_certificate_and_not_before() {
+    let items = [
+        broker(),
+        delegating(1),
+        revoke(NODE, 1, Revoked::Serial(7), Reason::Left),
+        head(NODE, NOW, 1),
+        revoke(BROKER, 1, Revoked::Serial(9), Reason::Left),
+        revoke(ROOT, 1, Revoked::Serial(8), Reason::Left),
+    ];
+    let mut membership = with(&items);
+    membership.purge(later(209));
+    assert_eq!(membership.items().len(), 6);
+    membership.purge(later(210));
+    assert_eq!(membership.items().len(), 3, "the broker's and the root's stay");
+    // A neighbour whose clock is behind offers them again: they are held for a while, not kept and not passed on.
+    let held = membership.offer(&items[2], PEER, later(210));
+    assert!(matches!(held, Ok(Accepted::Held { .. })), "{held:?}");
+    assert_eq!(membership.offer(&items[1], PEER, later(210)), Err(RefusedItem::Stale));
+    assert_eq!(
+        membership.items().digest(),
+        with(&[broker(), items[4].clone(), items[5].clone()]).items().digest()
+    );
+    membership.purge(later(730));
+    assert_eq!(membership.items().len(), 1, "the root's is never forgotten");
+    assert_eq!(membership.export().len(), 1);
 }
 
 #[test]

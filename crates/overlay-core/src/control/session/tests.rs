@@ -1,15 +1,15 @@
 use super::*;
-use crate::control::membership::tests::{NODE, broker, network, node, record};
+use crate::control::membership::tests::{BROKER, NODE, broker, head, network, node, record};
 use crate::control::{Config, NodeState, PERSIST_SOON, StoreId};
 use crate::host_plan::Inbound;
 use core::net::Ipv4Addr;
 use ln6_crypto::SigningKey;
 use ln6_crypto::handshake::Tai64n;
 use ln6_crypto::keys::{StaticSecret, hash};
-use ln6_crypto::seal::Aead;
+use ln6_crypto::seal::{Aead, Suite};
 use ln6_types::{PublicKey, UnixTime};
 
-fn control() -> Control {
+pub(super) fn control() -> Control {
     control_with(NodeState::default(), NOW)
 }
 
@@ -30,6 +30,7 @@ fn control_with(saved: NodeState, wall: UnixTime) -> Control {
         firewall: false,
         exit: false,
         transit: true,
+        suites: vec![Suite::Aes256Gcm],
         mtu: 1420,
         seed: 4,
     };
@@ -41,9 +42,9 @@ fn control_with(saved: NodeState, wall: UnixTime) -> Control {
     Control::new(config, saved, secrets, at(0), wall)
 }
 
-const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+pub(super) const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 
-fn at(secs: u64) -> Instant {
+pub(super) fn at(secs: u64) -> Instant {
     Instant::from_micros(secs * 1_000_000)
 }
 
@@ -51,12 +52,16 @@ fn origin(number: u32) -> Origin {
     Origin::V4(Ipv4Addr::from_bits(number))
 }
 
-fn path(number: u16) -> Path {
+pub(super) fn path(number: u16) -> Path {
     Path::Udp(SocketAddr::from(([192, 0, 2, 1], number)))
 }
 
-fn keys(born: Instant, index: u32) -> Keys {
-    let aead = Aead::new(Suite::ChaCha20Poly1305, &[6; 32]).expect("suite");
+pub(super) fn keys(born: Instant, index: u32) -> Keys {
+    keys_of(Suite::ChaCha20Poly1305, born, index)
+}
+
+pub(super) fn keys_of(suite: Suite, born: Instant, index: u32) -> Keys {
+    let aead = Aead::new(suite, &[6; 32]).expect("suite");
     let send = Arc::new(SendKey::new(index, aead, born + REJECT_AFTER_TIME));
     Keys { send, index, born, initiator: false, path: path(1) }
 }
@@ -152,6 +157,27 @@ fn whoever_forges_sources_does_not_drive_out_the_addresses_that_worked() {
     let peer = control.peers.get(idx).expect("known");
     assert_eq!((&peer.known[..7], peer.path), (&best[..], Some(path_then)));
     assert!(peer.known.len() <= 8);
+}
+
+#[test]
+fn certificates_that_ended_long_ago_go_once_signed_time_says_so() {
+    let mut control = control();
+    control.membership.import(&[broker(), node(NODE, 1, &[])], NOW);
+    control.handle_stored(at(0), StoreId(1));
+    let kept = |control: &Control| control.membership.items().len();
+    let day = |days: u64| NOW + Duration::from_secs(days * 86_400);
+    // Years ahead, and nobody has signed that.
+    control.handle_clock(at(4000), day(3000));
+    control.handle_timeout(at(4000));
+    assert_eq!(kept(&control), 2);
+    control.handle_clock(at(5000), day(211));
+    control.membership.import(&[head(BROKER, day(200), 0)], NOW);
+    control.rights_changed = true;
+    control.handle_timeout(at(9000));
+    assert_eq!(kept(&control), 3);
+    control.handle_timeout(at(13_000));
+    assert_eq!(kept(&control), 2, "the node's went, the broker's and its head stay");
+    assert!(control.persist_at < at(13_000 + 601), "the disk follows");
 }
 
 #[test]

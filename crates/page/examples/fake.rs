@@ -1,0 +1,30 @@
+//! The page in front of a made-up network, to look at it: `cargo run -p ln6-page --features fake --example fake -- 6680 40`.
+//! Arguments: port, holders. The login is `luz`, `correct horse`.
+
+use ln6_page::accounts::{Accounts, Role};
+use ln6_page::fake::Fake;
+use ln6_page::secret::{Cost, Password};
+use ln6_page::{App, Settings, server};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let port: u16 = args.next().and_then(|text| text.parse().ok()).unwrap_or(6680);
+    let size: u32 = args.next().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let dir = std::env::temp_dir().join(format!("ln6-page-fake-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    let cost = Cost { memory: 8, passes: 1 };
+    let accounts = Accounts::new(&dir.join("admin.json"), cost);
+    let code = accounts.change(|book| {
+        book.add("luz", Role::Admin, Password::new("correct horse", cost))?;
+        Ok(book.make_setup(ln6_api::schema::Time::now().as_secs()))
+    })?;
+    let settings = Settings { command: "ln6d".into(), ..Settings::default() };
+    let app = App::new(Box::new(Fake::new(size)), accounts, settings);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+        println!("http://127.0.0.1:{port}/setup/{code}");
+        server::serve(app, listener).await
+    })?;
+    Ok(())
+}
