@@ -7,6 +7,8 @@
 mod asking;
 #[cfg(feature = "broker")]
 mod broker;
+#[cfg(feature = "broker")]
+mod graph;
 mod host_task;
 #[cfg(feature = "broker")]
 mod keylist;
@@ -23,6 +25,8 @@ mod registry_calls;
 mod service;
 mod setup;
 mod store;
+#[cfg(feature = "broker")]
+mod traffic;
 
 use crate::config::Config;
 use crate::error::{CliError, Trouble};
@@ -95,6 +99,8 @@ struct Daemon {
     looked: mpsc::UnboundedReceiver<Looked>,
     pings: BTreeMap<u64, Waiting>,
     listeners: listening::Listeners,
+    #[cfg(feature = "broker")]
+    traffic: traffic::Traffic,
     /// Events were left in the queue so that others have their turn.
     more: bool,
     stop: Signals,
@@ -151,6 +157,8 @@ impl Daemon {
             },
             pings: BTreeMap::new(),
             listeners: listening::Listeners::default(),
+            #[cfg(feature = "broker")]
+            traffic: traffic::Traffic::load(traffic::file(&node.parts.layout.state)),
             more: false,
             stop: Signals {
                 terminate: signal(SignalKind::terminate()).map_err(internal)?,
@@ -335,6 +343,8 @@ impl Daemon {
         self.control.handle_clock(now, wall);
         setup::say_alive();
         #[cfg(feature = "broker")]
+        self.count_traffic(now, wall);
+        #[cfg(feature = "broker")]
         if let Some(broker) = &mut self.broker {
             broker.tick(now, wall);
             self.news.set_beside(broker.problems());
@@ -389,6 +399,8 @@ impl Daemon {
         if let Some(host) = self.host.take() {
             host.stop().await;
         }
+        #[cfg(feature = "broker")]
+        self.save_traffic();
         self.workers.stop();
         drop(self.store);
         #[cfg(feature = "broker")]

@@ -64,7 +64,7 @@ fn peer_row(peer: &PeerView, now: UnixTime) -> PeerRow {
     }
 }
 
-const fn kind(kind: PeerKind) -> &'static str {
+pub(crate) const fn kind(kind: PeerKind) -> &'static str {
     match kind {
         PeerKind::Stock => "stock",
         PeerKind::Guest => "guest",
@@ -72,7 +72,7 @@ const fn kind(kind: PeerKind) -> &'static str {
     }
 }
 
-fn way(peer: &PeerView) -> (Option<PathKind>, Option<SocketAddr>) {
+pub(crate) fn way(peer: &PeerView) -> (Option<PathKind>, Option<SocketAddr>) {
     match peer.path {
         Some(Path::Udp(endpoint)) => (Some(PathKind::Direct), Some(endpoint)),
         Some(Path::Through(_)) => (Some(PathKind::Relayed), None),

@@ -75,6 +75,10 @@ impl Daemon {
             }
             ApiRequest::Wireguard(leaf) => self.register_leaf(now, leaf)?,
             ApiRequest::WireguardRemove(named) => self.remove_leaf(now, named.name)?,
+            #[cfg(feature = "broker")]
+            ApiRequest::Traffic(which) => Reply::of(self.traffic_report(now, which.peer)?),
+            #[cfg(feature = "broker")]
+            ApiRequest::Graph => Reply::of(super::graph::graph(&self.control.view(now))),
             ApiRequest::Reload => Reply::of(ReloadReply { changes: self.reload()? }),
             _ => return Err(CliError::new(Trouble::BadRequest, "this request cannot be answered here")),
         })

@@ -249,7 +249,7 @@ pub(super) fn holder_row(card: HolderCard) -> HolderRow {
         prefixes: all(view.prefixes, held_row),
         contact,
         note,
-        bytes_per_second: None,
+        bytes_per_second: view.rate,
         undo_until: undo_until.map(Time),
     }
 }

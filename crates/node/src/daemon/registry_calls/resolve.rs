@@ -121,6 +121,14 @@ fn plain(action: Action) -> Result<Made, ApiError> {
             made("unreserved", prefix.to_string(), order(command, reason, expect))
         }
         Action::Note(body) => note(body),
+        Action::Bandwidth(api::Bandwidth { name, bytes_per_second, reason, expect }) => {
+            let command = Command::SetRate { holder: name.clone(), rate: bytes_per_second };
+            made("limited", name, order(command, reason, expect))
+        }
+        Action::Renumber(api::Renumber { from, to, reason }) => {
+            let command = Command::Renumber { from, to };
+            made("renumbering", format!("{from} to {to}"), order(command, reason, None))
+        }
         _ => Err(super::not_yet()),
     }
 }
