@@ -28,6 +28,8 @@ const REVIEW_SOON: Duration = Duration::from_millis(300);
 const COMPARE_AGAIN: Duration = Duration::from_secs(4);
 /// A refused request is repeated seldom: an administrator may have made room.
 const REFUSED_AGAIN: Duration = Duration::from_secs(600);
+/// Who lost its rights asks more often: a suspension may end and a revocation be undone, and nobody gossips with it meanwhile.
+const LOST_AGAIN: Duration = Duration::from_secs(15);
 /// A node record is valid this long and renewed at half of it.
 const RECORD_TIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -144,9 +146,14 @@ impl Control {
                 {
                     self.stand(Standing::Refused { code, text });
                 }
-                let again =
+                let asked =
                     retry_secs.map_or(REFUSED_AGAIN, |secs| Duration::from_secs(u64::from(secs.max(10))));
-                self.join_at = now + again + self.jitter.millis(30_000);
+                let again = if matches!(self.standing, Standing::Lost { .. }) {
+                    asked.min(LOST_AGAIN)
+                } else {
+                    asked
+                };
+                self.join_at = now + again + self.jitter.millis(again.as_millis().min(30_000) as u64);
                 self.persist_soon(now, Duration::ZERO);
             }
         }
