@@ -63,6 +63,9 @@ pub fn run(layout: &Layout, config: Config, log: &LogLevel) -> Result<(), CliErr
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
+        .thread_name("ln6d-blocking")
+        // Names are looked up before this thread drops its capabilities, and who looks them up is used again.
+        .on_thread_start(privileges::drop_or_abort)
         .build()
         .map_err(|error| CliError::new(Trouble::Internal, format!("no event loop: {error}")))?;
     let local = tokio::task::LocalSet::new();

@@ -1,5 +1,6 @@
 //! After start-up the daemon keeps CAP_NET_ADMIN and CAP_NET_RAW (DESIGN 10, 8): routes, addresses, nftables and router
-//! advertisements need them. Capabilities belong to threads, so this happens before any other thread exists.
+//! advertisements need them. Capabilities belong to threads: this happens before the workers start, and at the start of
+//! each thread of the runtime.
 
 use crate::error::{CliError, Trouble};
 use caps::{CapSet, Capability, CapsHashSet};
@@ -24,6 +25,14 @@ pub(crate) fn drop_privileges() -> Result<(), CliError> {
     caps::set(None, CapSet::Inheritable, &kept).map_err(failed)?;
     caps::set(None, CapSet::Effective, &kept).map_err(failed)?;
     caps::set(None, CapSet::Permitted, &kept).map_err(failed)
+}
+
+/// [`drop_privileges`] where nobody can be told of a failure: such a thread must not live.
+pub(crate) fn drop_or_abort() {
+    if let Err(error) = drop_privileges() {
+        tracing::error!(error = %error.message, "a thread would keep privileges");
+        std::process::abort();
+    }
 }
 
 /// Drops every capability of this thread, and of whatever it starts: for what talks to other programs.
