@@ -6,6 +6,7 @@ mod diff;
 mod keylist;
 mod locate;
 mod raw;
+mod tree;
 mod value;
 mod write;
 
@@ -25,6 +26,9 @@ use ln6_crypto::seal::Suite;
 use ln6_types::{Fingerprint, Prefix, PublicKey};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use tree::Read as _;
 
 /// The port of ln6d.
 pub const PORT: u16 = 6695;
@@ -313,10 +317,14 @@ impl Config {
 
     /// Reads a configuration; the error names the line, and what was probably meant.
     pub fn parse(text: &str, path: &Path) -> Result<Self, CliError> {
-        let raw = toml::from_str::<raw::Config>(text).map_err(|error| locate::explain(text, path, &error))?;
-        check::config(raw).map_err(|fault| {
+        let tree = DeTable::parse(text).map_err(|error| locate::explain(text, path, &error))?;
+        let tree = Spanned::new(tree.span(), DeValue::Table(tree.into_inner()));
+        raw::Config::read("this file", tree).and_then(check::config).map_err(|fault| {
             let place = locate::place(text, path, fault.at);
-            CliError::new(fault.trouble, format!("{place}: {}", fault.message))
+            CliError {
+                hint: fault.hint,
+                ..CliError::new(fault.trouble, format!("{place}: {}", fault.message))
+            }
         })
     }
 
