@@ -5,6 +5,7 @@ mod diff;
 #[cfg(feature = "broker")]
 mod keylist;
 mod locate;
+mod page;
 mod raw;
 mod tree;
 mod value;
@@ -14,6 +15,7 @@ pub use diff::diff;
 #[cfg(feature = "broker")]
 pub use keylist::{KeyList, Notify};
 pub use ln6_api::schema::Change;
+pub use page::Page;
 pub use value::{Endpoint, InterfaceName, NodeName, Secret};
 pub use write::render;
 
@@ -63,8 +65,8 @@ pub struct Config {
     /// Who is told of requests and trouble; on a broker.
     #[cfg(feature = "broker")]
     pub notify: Option<Notify>,
-    /// The account that the admin page runs as; none if there is no page.
-    pub page_user: Option<String>,
+    /// The admin page.
+    pub page: Page,
 }
 
 /// `[node]`.
@@ -311,7 +313,7 @@ impl Config {
             keylist: None,
             #[cfg(feature = "broker")]
             notify: None,
-            page_user: None,
+            page: Page::default(),
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn config(raw: raw::Config) -> Checked<Config> {
         keylist: raw.keylist.as_ref().map(super::keylist::keylist).transpose()?,
         #[cfg(feature = "broker")]
         notify: raw.notify.as_ref().map(super::keylist::notify).transpose()?,
-        page_user: raw.page.and_then(|page| page.user).as_ref().map(account).transpose()?,
+        page: raw.page.as_ref().map(super::page::page).transpose()?.unwrap_or_default(),
         node,
         lans,
     })
@@ -295,19 +295,6 @@ fn metrics(text: &Spanned<String>) -> Checked<SocketAddr> {
     text.get_ref()
         .parse()
         .map_err(|_| fault(text, "listen is address:port, such as 127.0.0.1:9695 or [::1]:9695"))
-}
-
-/// The name of an account, as `useradd` allows it. Root is no account to run a page with.
-fn account(text: &Spanned<String>) -> Checked<String> {
-    let name = text.get_ref();
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
-    if name.is_empty() || name.len() > 32 || name.starts_with('-') || !name.chars().all(fits) {
-        return Err(fault(text, "user is the name of an account: 1 to 32 of a-z, 0-9, '_' and '-'"));
-    }
-    if name == "root" {
-        return Err(fault(text, "the page needs an account of its own, not root"));
-    }
-    Ok(name.clone())
 }
 
 fn name(text: &Spanned<String>) -> Checked<NodeName> {

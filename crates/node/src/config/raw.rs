@@ -18,13 +18,7 @@ table! {
         pub(super) keylist: Option<super::keylist::RawKeyList>,
         #[cfg(feature = "broker")]
         pub(super) notify: Option<super::keylist::RawNotify>,
-        pub(super) page: Option<Page>,
-    }
-}
-
-table! {
-    pub(super) struct Page {
-        pub(super) user: Option<Spanned<String>>,
+        pub(super) page: Option<super::page::RawPage>,
     }
 }
 

@@ -99,7 +99,7 @@ fn full() -> Config {
         keylist: None,
         #[cfg(feature = "broker")]
         notify: None,
-        page_user: Some("ln6d-admin".into()),
+        page: Page { user: Some("ln6d-admin".into()), ..Page::default() },
     }
 }
 
