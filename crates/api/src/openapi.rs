@@ -107,9 +107,6 @@ fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
 fn content(row: &Row, generator: &mut SchemaGenerator) -> Value {
     match row.answer {
         Body::Text => json!({ "text/plain": { "schema": { "type": "string" } } }),
-        Body::Any(schema) => json!({ "application/json": { "schema": {
-            "type": "object", "required": ["schema"], "properties": { "schema": { "const": schema } },
-        } } }),
         Body::Document => json!({ "application/json": { "schema": { "type": "object" } } }),
         Body::Schema(name, make) => {
             let schema = make(generator);

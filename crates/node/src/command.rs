@@ -5,6 +5,8 @@ mod admin;
 mod ask;
 mod check;
 #[cfg(feature = "broker")]
+mod export;
+#[cfg(feature = "broker")]
 mod graph;
 #[cfg(feature = "broker")]
 mod import;

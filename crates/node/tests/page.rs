@@ -195,3 +195,52 @@ fn the_command_line_does_what_the_page_does() -> Result<()> {
     assert_eq!(net.server.json(&["policy"])?["revocation_grace_seconds"], json!(3 * 86_400));
     Ok(())
 }
+
+#[test]
+fn an_export_makes_the_same_registry_again_and_the_same_export() -> Result<()> {
+    if !fit() {
+        return Ok(());
+    }
+    let mut net = Net::server_only("export")?;
+    net.join_next()?;
+    net.wait_address(0)?;
+    let folder = net.server.directory().to_owned();
+    let [first, second, bare] = ["a.export", "b.export", "c.export"].map(|name| folder.join(name));
+    let [first, second, bare] = [&first, &second, &bare].map(|file| file.to_str().unwrap());
+    net.server.ask(&["note", "moreno", "on the roof", "--contact", "ana@example.net"])?;
+    net.server.ask(&["rename", "moreno", "terraza", "--yes"])?;
+    wait_for("the gateway under its new name", PATIENCE, || {
+        let status = net.gateways[0].status().map_err(|error| error.to_string())?;
+        let peers = net.server.ask(&["peers"]).map_err(|error| error.to_string())?;
+        if peers.contains("terraza") { Ok(()) } else { Err(format!("{peers} {}", status["standing"])) }
+    })?;
+    let holders = net.server.json(&["holders"])?;
+    net.server.ask(&["export", first])?;
+    net.server.ask(&["export", bare, "--without-contacts"])?;
+    assert!(!fs::read_to_string(bare)?.contains("ana@example.net"));
+    assert_eq!(net.server.try_ask(&["export", first])?.code, Some(7), "nothing is overwritten");
+    assert_eq!(fs::metadata(first)?.permissions().mode() & 0o777, 0o600);
+    assert_eq!(net.server.try_ask(&["import", first])?.code, Some(7), "a daemon runs");
+    net.server.stop()?;
+    assert_eq!(net.server.try_ask(&["import", first])?.code, Some(7), "there is a registry");
+    for end in ["", "-wal", "-shm"] {
+        let old = folder.join(format!("registry.db{end}"));
+        if old.exists() {
+            fs::rename(&old, folder.join(format!("old.db{end}")))?;
+        }
+    }
+    let text = fs::read_to_string(first)?;
+    let cut = folder.join("cut.export");
+    fs::write(&cut, &text[..text.len() / 2])?;
+    let refused = net.server.try_ask(&["import", cut.to_str().unwrap(), "--json"])?;
+    assert!(refused.stdout.contains("export_damaged"), "{}", refused.stdout);
+    assert!(!folder.join("registry.db").exists(), "all or nothing");
+    let said = net.server.ask(&["import", first])?;
+    assert!(said.starts_with("Imported 1 holders"), "{said}");
+    net.server.start()?;
+    assert_eq!(net.server.json(&["holders"])?["holders"], holders["holders"]);
+    net.server.ask(&["export", second])?;
+    // The start added nothing but what the configuration orders again, which is nothing new.
+    assert_eq!(fs::read_to_string(second)?, text);
+    Ok(())
+}

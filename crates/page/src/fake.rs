@@ -415,7 +415,7 @@ impl Fake {
             RegistryRequest::Backup => {
                 ActionReply { done: "saved".into(), ..ActionReply::default() }.to_json()
             }
-            _ => "{\"schema\":\"ln6d.export/1\"}".into(),
+            _ => ActionReply { done: "exported".into(), ..ActionReply::default() }.to_json(),
         })
     }
 

@@ -1,15 +1,13 @@
 //! Pools, policy, invitations, reservations; people, tokens, backup.
 
 use crate::accounts::{Person, Role, Token};
-use crate::app::{App, Failure, Page, Query, Sent, Visitor, page, redirect_saying};
+use crate::app::{App, Page, Query, Sent, Visitor, page, redirect_saying};
 use crate::look::{Look, encoded};
 use crate::tokens::Scope;
 use askama::Template;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
 use ln6_api::ApiRequest;
-use ln6_api::request::RegistryRequest;
+use ln6_api::request::{Export, RegistryRequest};
 use ln6_api::schema::{
     ActionReply, BackupList, BackupRow, ConfirmationList, ConfirmationRow, InvitationList, InvitationRow,
     PolicyReport, PoolInfo, PoolList, ReservationList, ReservationRow, Time,
@@ -203,16 +201,10 @@ pub(crate) async fn backup(State(app): State<Arc<App>>, sent: Sent) -> Page {
     Ok(redirect_saying(&app, "/settings?tab=backup", false, &sent.visitor.look.t("settings.backup_made")))
 }
 
-pub(crate) async fn export(
-    State(app): State<Arc<App>>,
-    sent: Sent,
-) -> Result<axum::response::Response, Failure> {
+pub(crate) async fn export(State(app): State<Arc<App>>, sent: Sent) -> Page {
     sent.visitor.must_be(Role::Admin)?;
-    let parts = ApiRequest::Registry(RegistryRequest::Export).to_http();
-    let bytes = app.desk.raw(&sent.visitor.actor(), parts).await?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"ln6d-registry.json\""),
-    ];
-    Ok((headers, bytes).into_response())
+    let request = ApiRequest::Registry(RegistryRequest::Export(Export::default()));
+    let reply = app.desk.act::<ActionReply>(&sent.visitor.actor(), &request).await?;
+    let said = sent.visitor.look.tf1("settings.export_made", reply.name.unwrap_or_default());
+    Ok(redirect_saying(&app, "/settings?tab=backup", false, &said))
 }

@@ -59,7 +59,9 @@ impl Scope {
             ApiRequest::Registry(request) => match request {
                 RegistryRequest::Confirm(_) => return None,
                 RegistryRequest::Act(action) => Scope::of_action(action),
-                RegistryRequest::Backup | RegistryRequest::Export | RegistryRequest::Backups => Scope::Admin,
+                RegistryRequest::Backup | RegistryRequest::Export(_) | RegistryRequest::Backups => {
+                    Scope::Admin
+                }
                 RegistryRequest::Confirmations => Scope::Admin,
                 _ => Scope::Read,
             },

@@ -88,6 +88,7 @@ impl Registry {
                 self.with_holder(*holder, |h| h.listed = Some(list.clone()));
             }
             What::RateSet { holder, rate } => self.with_holder(*holder, |h| h.rate = *rate),
+            What::Renamed { holder, name } => self.renamed(*holder, name),
             What::ContactChanged { .. } | What::NoteChanged { .. } => {}
             What::Freed { id } => self.freed(*id),
             What::Issued(issue) => self.issued(at, issue),
@@ -104,6 +105,20 @@ impl Registry {
     fn with_holder(&mut self, id: HolderId, change: impl FnOnce(&mut Holder)) {
         if let Some(holder) = self.holders.get_mut(&id) {
             change(holder);
+        }
+    }
+
+    fn renamed(&mut self, id: HolderId, name: &str) {
+        let Some(holder) = self.holders.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut holder.name, name.to_owned());
+        self.names.remove(&before);
+        self.names.insert(name.to_owned(), id);
+        for key in &holder.keys {
+            if let Some(record) =
+                self.keys.get_mut(key).filter(|record| record.holder == id && record.name == before)
+            {
+                record.name = name.to_owned();
+            }
         }
     }
 

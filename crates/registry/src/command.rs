@@ -180,6 +180,13 @@ pub enum Command {
         /// Octets a second, at least 1000; `None` is no cap.
         rate: Option<u64>,
     },
+    /// Another name for a holder, and for its nodes that are called as it was. Its certificates are signed anew.
+    Rename {
+        /// The holder's name.
+        holder: String,
+        /// Its new name.
+        to: String,
+    },
     /// Moves everybody from one pool to another. Each active delegation of `from` gets a successor in `to` (the same place in
     /// it, if that is free) and retires after the policy's `move_span`; `from` is closed. All or nobody. Suspended holders
     /// keep what they have; give the command again once they are resumed. Operator only.

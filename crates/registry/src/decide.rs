@@ -188,6 +188,7 @@ impl<'a> Draft<'a> {
             }
             Command::Unlist { key } => self.unlist(key),
             Command::SetRate { holder, rate } => self.set_rate(holder, *rate),
+            Command::Rename { holder, to } => self.rename(holder, to),
             Command::Renumber { from, to } => self.renumber(*from, *to),
             Command::SetContact { holder, text } => self.set_contact(holder, text),
             Command::SetNote { holder, text } => self.set_note(holder, text),

@@ -295,6 +295,13 @@ pub enum What {
         /// Octets a second; `None` is no cap.
         rate: Option<u64>,
     },
+    /// A holder has another name, and so have its nodes that were called as it was.
+    Renamed {
+        /// Whose.
+        holder: HolderId,
+        /// The name.
+        name: String,
+    },
     /// How to reach a holder's people has changed (it is kept elsewhere).
     ContactChanged {
         /// Whose.
@@ -357,6 +364,7 @@ impl What {
             What::Quarantined { .. } => "quarantined",
             What::Listed { .. } => "listed",
             What::RateSet { .. } => "rate_set",
+            What::Renamed { .. } => "renamed",
             What::ContactChanged { .. } => "contact_changed",
             What::NoteChanged { .. } => "note_changed",
             What::Freed { .. } => "freed",

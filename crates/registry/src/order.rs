@@ -84,6 +84,7 @@ impl Registry {
             | Command::AddKey { holder, .. }
             | Command::Suspend { holder, .. }
             | Command::SetRate { holder, .. }
+            | Command::Rename { holder, .. }
             | Command::SetContact { holder, .. }
             | Command::SetNote { holder, .. }
             | Command::Resume { holder }
@@ -116,6 +117,7 @@ impl Registry {
             | What::Restored { holder }
             | What::Listed { holder, .. }
             | What::RateSet { holder, .. }
+            | What::Renamed { holder, .. }
             | What::ContactChanged { holder }
             | What::NoteChanged { holder }
             | What::HolderRevoked { holder, .. } => Some(*holder),

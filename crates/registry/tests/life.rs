@@ -583,6 +583,34 @@ fn a_cap_is_kept_and_shown() {
 }
 
 #[test]
+fn a_holder_that_is_renamed_keeps_what_it_has_and_frees_its_name() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    desk.admitted(2, "moreno");
+    let rename = |holder: &str, to: &str| Command::Rename { holder: holder.into(), to: to.into() };
+    let before = desk.registry.holder_views(false);
+    assert_eq!(desk.operator(rename("quintana", "moreno")), Err(Refusal::NameTaken("moreno".into())));
+    assert_eq!(desk.operator(rename("quintana", "Q 2")), Err(Refusal::NameInvalid("Q 2".into())));
+    assert_eq!(desk.operator(rename("nobody", "x")).map_err(|refusal| refusal.code()), Err("not_found"));
+    assert!(desk.operator(rename("quintana", "quintana")).expect("nothing").is_empty());
+    let events = desk.operator(rename("quintana", "norte")).expect("renamed");
+    let issued = events.iter().find_map(|event| match &event.what {
+        What::Issued(issue) => Some((issue.name.clone(), issue.holder.clone())),
+        _ => None,
+    });
+    assert_eq!(issued, Some(("norte".to_owned(), "norte".to_owned())), "{events:?}");
+    let after = desk.registry.holder_views(false);
+    let of = |views: &[HolderView], name: &str| {
+        let view = views.iter().find(|view| view.name == name)?;
+        Some(view.prefixes.iter().map(|held| held.prefix).collect::<Vec<_>>())
+    };
+    assert_eq!(of(&after, "norte"), of(&before, "quintana"));
+    assert!(desk.registry.holder_named("quintana").is_none());
+    desk.admitted(3, "quintana");
+    desk.operator(rename("norte", "sur")).expect("again");
+}
+
+#[test]
 fn contacts_and_notes_are_bounded_and_never_in_the_journal() {
     let mut desk = Desk::open();
     desk.admitted(1, "quintana");

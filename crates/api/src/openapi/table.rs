@@ -12,8 +12,6 @@ type Make = fn(&mut SchemaGenerator) -> JsonText;
 pub(super) enum Body {
     /// One of ours, with its name.
     Schema(&'static str, Make),
-    /// A document that only has a name.
-    Any(&'static str),
     /// Another document.
     Document,
     /// No JSON.
@@ -253,6 +251,6 @@ fn changes() -> Vec<Row> {
             "Copies the registry aside while it is in use.",
             Body::Schema(ActionReply::SCHEMA, of::<ActionReply>),
         ),
-        empty("export", "The whole registry as one document.", Body::Any("ln6d.export/1")),
+        post::<request::Export, ActionReply>("export"),
     ]
 }

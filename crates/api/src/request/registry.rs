@@ -46,8 +46,18 @@ pub enum RegistryRequest {
     Confirm(Confirm),
     /// [`crate::schema::ActionReply`]: makes a copy of the registry in the state directory.
     Backup,
-    /// The whole registry as one document, `ln6d.export/1`.
-    Export,
+    /// [`crate::schema::ActionReply`]: the whole registry as one text file beside it.
+    Export(Export),
+}
+
+/// What goes into an export.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Contacts and notes stay here.
+    #[serde(default)]
+    pub without_contacts: bool,
 }
 
 /// Which holders.
@@ -170,7 +180,7 @@ impl RegistryRequest {
             RegistryRequest::Preview(body) => post("preview", body),
             RegistryRequest::Confirm(body) => post("confirm", body),
             RegistryRequest::Backup => post("backup", &Empty {}),
-            RegistryRequest::Export => post("export", &Empty {}),
+            RegistryRequest::Export(body) => post("export", body),
         }
     }
 
@@ -198,7 +208,7 @@ fn change(word: &str, body: &[u8]) -> Option<Result<RegistryRequest, ApiError>> 
         "preview" => json(body).map(|body| RegistryRequest::Preview(Box::new(body))),
         "confirm" => json(body).map(RegistryRequest::Confirm),
         "backup" => empty(body, RegistryRequest::Backup),
-        "export" => empty(body, RegistryRequest::Export),
+        "export" => json(body).map(RegistryRequest::Export),
         _ => return None,
     })
 }

@@ -130,7 +130,7 @@ fn all() -> Vec<ApiRequest> {
         })),
         RegistryRequest::Confirm(Confirm { code: "7k3q".into() }),
         RegistryRequest::Backup,
-        RegistryRequest::Export,
+        RegistryRequest::Export(Export { without_contacts: true }),
     ];
     all.extend(registry.into_iter().map(ApiRequest::Registry));
     all.extend([

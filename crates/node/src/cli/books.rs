@@ -3,6 +3,7 @@
 use crate::duration::Span;
 use clap::{Args, Subcommand};
 use ln6_types::Prefix;
+use std::path::PathBuf;
 
 /// `pool`.
 #[derive(Subcommand, Debug)]
@@ -197,6 +198,23 @@ pub struct Backup {
     /// List the copies there are
     #[arg(long)]
     pub list: bool,
+}
+
+/// `export`.
+#[derive(Args, Debug)]
+pub struct Export {
+    /// Where to; beside the registry if not given
+    pub file: Option<PathBuf>,
+    /// Leave contacts and notes out
+    #[arg(long)]
+    pub without_contacts: bool,
+}
+
+/// `import`.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// What 'ln6d export' wrote
+    pub file: PathBuf,
 }
 
 /// `confirm`.

@@ -1,7 +1,8 @@
 //! The command line on the broker: who is let in, and who holds what.
 
 use super::books::{
-    Api, Audit, Backup, Bandwidth, Confirm, History, Policy, Pool, Rename, Renumber, Roles, Space, Traffic,
+    Api, Audit, Backup, Bandwidth, Confirm, Export, History, Import, Policy, Pool, Rename, Renumber, Roles,
+    Space, Traffic,
 };
 use crate::duration::Span;
 use clap::{Args, Subcommand};
@@ -94,9 +95,12 @@ pub enum RegistryCommand {
     /// Copy the registry aside while it is in use; or list the copies (on the broker)
     #[command(after_help = "Example: ln6d backup")]
     Backup(Backup),
-    /// Write the whole registry as one document (on the broker)
-    #[command(after_help = "Example: ln6d export > registry.json")]
-    Export,
+    /// Write the whole registry as one text file, for another machine or version (on the broker)
+    #[command(after_help = "Example: ln6d export registry.export")]
+    Export(Export),
+    /// Make the registry of an export, while no daemon runs and there is none (on the broker)
+    #[command(after_help = "Example: ln6d import registry.export")]
+    Import(Import),
     /// Carry out what the page has asked for and only this machine may do; list it without a code
     #[command(after_help = "Example: ln6d confirm k7m4qxab")]
     Confirm(Confirm),

@@ -1,9 +1,9 @@
 //! Commands that the broker's registry answers: from the command line to requests.
 
 use super::ask::show;
-use super::invitation;
 use super::output::Output;
 use super::weigh::weigh;
+use super::{export, invitation};
 use crate::api::{self, Action, ApiRequest, RegistryRequest};
 use crate::cli::{self, InvitationsCommand, RegistryCommand};
 use crate::client::Client;
@@ -22,10 +22,8 @@ pub(super) fn run(command: RegistryCommand, layout: &Layout, output: &Output) ->
         RegistryCommand::Invite(invite) => invitation::invite(invite, layout, output),
         RegistryCommand::Replace(replace) => invitation::replace(replace, layout, output),
         RegistryCommand::Confirm(cli::Confirm { code: Some(code) }) => confirm(&client, code, output),
-        RegistryCommand::Export => {
-            output.text(&(client.raw(&ask(RegistryRequest::Export))? + "\n"));
-            Ok(Exit::Ok)
-        }
+        RegistryCommand::Export(command) => export::export(&command, layout, output),
+        RegistryCommand::Import(command) => export::import(&command, layout, output),
         RegistryCommand::Api(cli::Api::Openapi) => {
             output.text(api::OPENAPI);
             Ok(Exit::Ok)

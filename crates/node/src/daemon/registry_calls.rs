@@ -105,6 +105,7 @@ pub(crate) fn ask(context: Context, request: RegistryRequest, answer: Answer) {
         RegistryRequest::Confirm(confirm) => actions::confirm(context, &confirm.code, answer),
         RegistryRequest::Confirmations => effects::confirmations(&context, answer),
         RegistryRequest::Backup => actions::backup(&context, answer),
+        RegistryRequest::Export(export) => actions::export(&context, export, answer),
         RegistryRequest::OpenApi => send(answer, Ok(Reply::Json(crate::api::OPENAPI.to_owned()))),
         RegistryRequest::Backups => send(answer, actions::backups(&context)),
         question => lists::question(&context, question, answer),

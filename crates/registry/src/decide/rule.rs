@@ -1,6 +1,6 @@
 //! The operator's side: pools, policy, roles, reservations, invitations.
 
-use super::Draft;
+use super::{Draft, Identity};
 use crate::command::NewInvitation;
 use crate::event::{Cause, What};
 use crate::id::InvitationId;
@@ -82,6 +82,33 @@ impl Draft<'_> {
         }
         if holder.rate != rate {
             self.push(What::RateSet { holder: holder.id, rate });
+        }
+        Ok(())
+    }
+
+    pub(super) fn rename(&mut self, holder: &str, to: &str) -> Result<(), Refusal> {
+        let holder = self.named(holder)?;
+        if !valid_name(to) {
+            return Err(Refusal::NameInvalid(to.to_owned()));
+        }
+        if holder.name == to {
+            return Ok(());
+        }
+        let registry = self.registry;
+        let nodes = registry.keys.values().filter(|record| record.holder != holder.id);
+        if registry.holder_named(to).is_some() || nodes.into_iter().any(|record| record.name == to) {
+            return Err(Refusal::NameTaken(to.to_owned()));
+        }
+        self.push(What::Renamed { holder: holder.id, name: to.to_owned() });
+        if holder.state != HolderState::Active {
+            return Ok(());
+        }
+        let prefixes = self.live_prefixes(holder);
+        for key in registry.active_keys(holder) {
+            let Some(record) = registry.keys.get(key) else { continue };
+            let name = if record.name == holder.name { to } else { &record.name };
+            let of = Identity { key: *key, sign: record.sign, name, holder: to, roles: holder.roles };
+            self.issue(&of, prefixes.clone());
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::resolve::{INVITATION, Made, resolve};
 use super::{Context, NEEDS_OPERATOR, effects, refused, send, words};
-use crate::api::{ActingFor, Action, Caller, Reply};
+use crate::api::{ActingFor, Action, Caller, Export, Reply};
 use crate::daemon::broker;
 use crate::error::{ApiError, CliError, Trouble};
 use crate::schema::{ActionReply, BackupList, BackupRow, EffectsReport, InviteReply, Time};
@@ -10,7 +10,7 @@ use ln6_broker::{Done, Refused};
 use ln6_registry::{Event, InvitationId, Order, Secret, What};
 use ln6_types::{Prefix, UnixTime};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
@@ -187,24 +187,54 @@ pub(super) fn confirm(context: Context, code: &str, answer: Answer) {
     }
 }
 
-/// Makes a whole copy of the registry beside it, for its owner only.
-pub(super) fn backup(context: &Context, answer: Answer) {
+/// Where a file about the registry goes: beside it, for its owner only.
+fn aside(context: &Context, end: &str) -> Result<PathBuf, CliError> {
     let moment: String = Time(context.wall).to_string().replace([':', '-'], "");
-    let file = context.backups.join(format!("registry-{moment}.db"));
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&context.backups);
-    if let Err(error) = made {
-        return send(answer, Err(CliError::file("create", &context.backups, &error)));
-    }
-    let told = context.clone();
-    let name = file.display().to_string();
-    let reply = move |done: Result<(), Refused>| {
-        let result = done.map_err(refused).map(|()| {
-            event(&told, "backup_made", format!("the registry was copied to {name}"));
-            Reply::of(ActionReply { done: "saved".to_owned(), name: Some(name), ..ActionReply::default() })
+    made.map_err(|error| CliError::file("create", &context.backups, &error))?;
+    Ok(context.backups.join(format!("registry-{moment}.{end}")))
+}
+
+/// Tells when the desk has written a file.
+fn written(
+    context: &Context,
+    code: &'static str,
+    done: &'static str,
+    file: &Path,
+    answer: Answer,
+) -> Written {
+    let (told, name) = (context.clone(), file.display().to_string());
+    Box::new(move |result: Result<(), Refused>| {
+        let reply = result.map_err(refused).map(|()| {
+            event(&told, code, format!("the registry was {done} to {name}"));
+            Reply::of(ActionReply { done: done.to_owned(), name: Some(name), ..ActionReply::default() })
         });
-        send(answer, result);
-    };
-    context.desk.backup(file, Box::new(reply));
+        send(answer, reply);
+    })
+}
+
+type Written = Box<dyn FnOnce(Result<(), Refused>) + Send>;
+
+/// Makes a whole copy of the registry.
+pub(super) fn backup(context: &Context, answer: Answer) {
+    match aside(context, "db") {
+        Ok(file) => {
+            let reply = written(context, "backup_made", "saved", &file, answer);
+            context.desk.backup(file, reply);
+        }
+        Err(error) => send(answer, Err(error)),
+    }
+}
+
+/// Writes the whole registry as text.
+pub(super) fn export(context: &Context, export: Export, answer: Answer) {
+    match aside(context, "export") {
+        Ok(file) => {
+            let reply = written(context, "exported", "exported", &file, answer);
+            context.desk.export(file, !export.without_contacts, reply);
+        }
+        Err(error) => send(answer, Err(error)),
+    }
 }
 
 /// The copies there are, newest first.

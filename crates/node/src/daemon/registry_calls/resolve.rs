@@ -125,6 +125,10 @@ fn plain(action: Action) -> Result<Made, ApiError> {
             let command = Command::SetRate { holder: name.clone(), rate: bytes_per_second };
             made("limited", name, order(command, reason, expect))
         }
+        Action::Rename(api::Rename { name, to, reason, expect }) => {
+            let command = Command::Rename { holder: name, to: to.clone() };
+            made("renamed", to, order(command, reason, expect))
+        }
         Action::Renumber(api::Renumber { from, to, reason }) => {
             let command = Command::Renumber { from, to };
             made("renumbering", format!("{from} to {to}"), order(command, reason, None))

@@ -88,6 +88,7 @@ pub(super) fn sentence(what: &What, name: Option<&str>, prefixes: &[Prefix]) -> 
             let kept = if *returns { ", but kept for it" } else { "" };
             format!("{} of {who} is given to nobody until {}{kept}", list(prefixes), day(*until))
         }
+        What::Renamed { name, .. } => format!("{} is called {name} now", held()),
         What::ContactChanged { .. } => format!("the contact of {who} was changed"),
         What::NoteChanged { .. } => format!("the note on {who} was changed"),
         What::Freed { .. } => format!("{} is free", list(prefixes)),
