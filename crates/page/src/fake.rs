@@ -465,10 +465,11 @@ impl Fake {
             url: self.said("git@altermundi.example:redes/nodos.git"),
             branch: Some(self.said("main")),
             state: "held".into(),
-            problem: Some(Problem {
-                hint: Some(self.said("look at who is named below, then carry it out")),
-                ..self.problem("keylist_held", Severity::Warning, "more than a tenth would lose its place")
-            }),
+            problem: Some(self.problem(
+                "keylist_held",
+                Severity::Warning,
+                "more than a tenth would lose its place",
+            )),
             commit: Some("0b8f6f3c2d1e4a5968778695a4b3c2d1e0f91827".into()),
             waiting: Some(waiting.into()),
             checked: Some(ago(40)),
@@ -487,8 +488,12 @@ impl Fake {
     }
 
     fn problem(&self, code: &str, severity: Severity, message: &str) -> Problem {
-        let hint =
-            self.said("sysctl -w net.ipv6.conf.all.forwarding=1, and keep it in /etc/sysctl.d/ln6d.conf");
+        let hint = self.said(match code {
+            "pool_nearly_full" => "add a pool, under Settings",
+            "no_uplink" => "look at 'ip -6 route show default'",
+            "keylist_held" => "look at who is named below, then carry it out",
+            _ => "sysctl -w net.ipv6.conf.all.forwarding=1, and keep it in /etc/sysctl.d/ln6d.conf",
+        });
         Problem { code: code.into(), severity, message: self.said(message), hint: Some(hint) }
     }
 
