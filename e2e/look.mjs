@@ -1,50 +1,105 @@
 // Every page in a real browser: light and dark, wide and at 360 px; axe looks at each; pictures are written.
-// Usage: node look.mjs ADDRESS FOLDER [only a path]
+// Usage: node look.mjs ADDRESS FOLDER [ONLY|""] [FOLDER of the pictures in the README]
+// Then a request is approved by keys alone without script, and every page is looked at in the other languages.
 import { mkdir, readFile } from "node:fs/promises";
 import { chromium } from "playwright-core";
+import { pages } from "./pages.mjs";
 
-const [address, folder, only] = process.argv.slice(2);
+const [address, folder, only, readme] = process.argv.slice(2);
 const axe = await readFile(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 await mkdir(folder, { recursive: true });
 
-const pages = {
-  overview: "/",
-  requests: "/requests",
-  prefixes: "/prefixes",
-  map: "/prefixes?view=map",
-  deeper: "/prefixes?view=map&block=2001:db8:4800::/48",
-  table: "/prefixes?view=table",
-  history: "/prefixes/history?prefix=2001:db8:4812::1",
-  gateways: "/gateways",
-  gateway: "/gateways/arcoiris",
-  revoked: "/gateways/barranco",
-  topology: "/topology",
-  traffic: "/traffic",
-  activity: "/activity",
-  health: "/health",
-  settings: "/settings",
-  invitations: "/settings?tab=invitations",
-  reservations: "/settings?tab=reservations",
-  people: "/settings?tab=people",
-  tokens: "/settings?tab=tokens",
-  backup: "/settings?tab=backup",
-  account: "/account",
-  approve: "/do/approve?request=1&expect=1&name=nuevo-1&size=56&back=/requests",
-  revoke: "/do/revoke?name=arcoiris&expect=3&back=/gateways/arcoiris",
-  policy: "/do/policy?grace_seconds=90&back=/settings",
-  nothing: "/nothing",
-};
-
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+const browser = await chromium.launch({
+  executablePath: "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
 let wrong = 0;
+
+function complain(text) {
+  wrong += 1;
+  console.log(text);
+}
+
+async function fits(page, name) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (wide > 0) complain(`${name}: ${wide} px too wide`);
+}
+
+async function enter(page) {
+  await page.goto(`${address}/login`);
+  await page.fill("#name", "luz");
+  await page.fill("#password", "correct horse");
+  await page.click("button.primary");
+  await page.waitForURL(`${address}/`);
+}
+
+// What is focused, for who has only keys.
+const focused = (page) => page.evaluate(() => {
+  const at = document.activeElement;
+  return { id: at.id, href: at.getAttribute("href") ?? "", name: at.getAttribute("name") ?? "", kind: at.className, shown: at.matches(":focus-visible") };
+});
+
+async function tabTo(page, what, fits) {
+  for (let step = 0; step < 80; step += 1) {
+    // The first field of a page may have the focus already.
+    if (step > 0) await page.keyboard.press("Tab");
+    const at = await focused(page);
+    if (fits(at)) {
+      if (!at.shown) complain(`keyboard: nothing shows that ${what} is focused`);
+      return;
+    }
+  }
+  throw new Error(`keyboard: ${what} is not reached by Tab`);
+}
+
+// Log in and approve a request with nothing but keys, without script, on a phone.
+async function approveByKeys() {
+  const context = await browser.newContext({ viewport: { width: 360, height: 740 }, javaScriptEnabled: false, locale: "en" });
+  const page = await context.newPage();
+  const press = async (key) => Promise.all([page.waitForNavigation(), page.keyboard.press(key)]);
+  await page.goto(`${address}/login`);
+  await tabTo(page, "the name", (at) => at.id === "name");
+  await page.keyboard.type("luz");
+  await tabTo(page, "the password", (at) => at.id === "password");
+  await page.keyboard.type("correct horse");
+  await press("Enter");
+  await page.goto(`${address}/requests`);
+  await tabTo(page, "approve", (at) => at.href.startsWith("/do/approve?request=1&"));
+  await press("Enter");
+  await page.locator(".effects").waitFor();
+  await tabTo(page, "the size", (at) => at.name === "size");
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type("60");
+  await tabTo(page, "the effects", (at) => at.name === "preview");
+  await press("Enter");
+  if (await page.inputValue("[name=size]") !== "60") complain("keyboard: the size that was typed is lost");
+  await tabTo(page, "the reason", (at) => at.id === "reason");
+  await page.keyboard.type("seen at the assembly");
+  await tabTo(page, "the button", (at) => at.kind === "primary");
+  await press("Enter");
+  await page.locator(".flash", { hasText: "quintana" }).first().waitFor();
+  if (new URL(page.url()).pathname !== "/requests") complain(`keyboard: it ends at ${page.url()}`);
+  await context.close();
+}
+
+// Other languages have longer words.
+async function otherLanguages() {
+  for (const locale of ["es", "pt"]) {
+    const context = await browser.newContext({ viewport: { width: 360, height: 740 }, locale });
+    const page = await context.newPage();
+    await enter(page);
+    for (const [name, path] of Object.entries(pages)) {
+      await page.goto(address + path);
+      if (await page.getAttribute("html", "lang") !== locale) complain(`${name}: not in ${locale}`);
+      await fits(page, `${name} in ${locale}`);
+    }
+    await context.close();
+  }
+}
 
 async function look(page, name) {
   await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  if (wide > 0) {
-    wrong += 1;
-    console.log(`${name}: ${wide} px too wide`);
-  }
+  await fits(page, name);
   // The policy of our pages lets nothing in; axe is put in past it, by the tool and not by the page.
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
@@ -63,16 +118,18 @@ for (const [theme, width] of [["light", 1280], ["dark", 1280], ["light", 360], [
   });
   await page.goto(`${address}/login`);
   if (!only) await look(page, `login-${theme}-${width}`);
-  await page.fill("#name", "luz");
-  await page.fill("#password", "correct horse");
-  await page.click("button.primary");
-  await page.waitForURL(`${address}/`);
+  await enter(page);
+  if (readme && width > 400) await page.screenshot({ path: `${readme}/overview-${theme}.png` });
   for (const [name, path] of Object.entries(pages)) {
     if (only && only !== name) continue;
     await page.goto(address + path);
     await look(page, `${name}-${theme}-${width}`);
   }
   await context.close();
+}
+if (!only) {
+  await approveByKeys();
+  await otherLanguages();
 }
 await browser.close();
 console.log(wrong === 0 ? "nothing is wrong" : `${wrong} things are wrong`);

@@ -1,6 +1,7 @@
 //! `cargo xtask e2e`: the admin page in a real browser, Debian's Chromium driven by Playwright.
 //!
-//! `pages` looks at every page of a made-up network; `network` administers a real one.
+//! `pages` looks at every page of a made-up network, `weigh` measures them with five thousand gateways, `schema` fuzzes the API
+//! behind them; `network` administers a real one.
 
 mod network;
 mod pages;
@@ -15,16 +16,20 @@ const NEEDS: &[Need] = &[("chromium", "chromium"), ("node", "nodejs"), ("npm", "
 
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let (part, options) = match words {
-        [part @ ("pages" | "network"), options @ ..] => (Some(*part), options),
+        [part @ ("pages" | "weigh" | "schema" | "network"), options @ ..] => (Some(*part), options),
         options => (None, options),
     };
+    if part == Some("schema") && options.is_empty() {
+        return pages::schema();
+    }
     packages::ensure(NEEDS)?;
     browser()?;
     match part {
         Some("pages") => pages::run(options),
-        Some(_) => network::run(options),
+        Some("weigh") if options.is_empty() => pages::weigh(),
+        Some("network") => network::run(options),
         None if options.is_empty() => pages::run(&[]).and_then(|()| network::run(&[])),
-        None => bail!("not understood: {}", options.join(" ")),
+        _ => bail!("not understood: {}", options.join(" ")),
     }
 }
 

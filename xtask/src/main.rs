@@ -21,7 +21,7 @@ cargo xtask COMMAND
 
   demo  [--keep] [--json]       the whole story on this machine, in network namespaces (root)
   test  [--quick]               every test; installs the Debian packages it needs (root)
-  e2e   [pages [--only NAME] | network [--profile NAME]]
+  e2e   [pages [--only NAME | --readme] | weigh | schema | network [--profile NAME]]
                                 the admin page in a real browser (root for the network)
   check                         format, clippy, tidy, documentation, licences
   bench [ARGUMENT...]           the benchmarks, with arguments for criterion

@@ -1,10 +1,12 @@
 //! The page in front of a made-up network, to look at it: `cargo run -p ln6-page --features fake --example fake -- 6680 40`.
-//! Arguments: port, holders. The login is `luz`, `correct horse`.
+//! Arguments: port, holders, and `usual` for passwords that cost what they cost elsewhere. The login is `luz`, `correct horse`.
+//! Prints the one-time link, then a token that may do everything a token may.
 
 use ln6_page::accounts::{Accounts, Role};
 use ln6_page::fake::Fake;
 use ln6_page::secret::{Cost, Password};
 use ln6_page::server::{self, Door};
+use ln6_page::tokens::Scope;
 use ln6_page::{App, Settings};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,11 +15,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size: u32 = args.next().and_then(|text| text.parse().ok()).unwrap_or(40);
     let dir = std::env::temp_dir().join(format!("ln6-page-fake-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let cost = Cost { memory: 8, passes: 1 };
+    let usual = args.next().is_some_and(|word| word == "usual");
+    let cost = if usual { Cost::USUAL } else { Cost { memory: 8, passes: 1 } };
     let accounts = Accounts::new(&dir.join("admin.json"), cost);
+    let now = ln6_api::schema::Time::now().as_secs();
+    let scopes = Scope::ALL.iter().map(|scope| scope.word().to_owned()).collect();
+    let token = accounts.change(|book| book.make_token("fake", scopes, "luz", now, 1))?;
     let code = accounts.change(|book| {
         book.add("luz", Role::Admin, Password::new("correct horse", cost))?;
-        Ok(book.make_setup(ln6_api::schema::Time::now().as_secs()))
+        Ok(book.make_setup(now))
     })?;
     let settings = Settings { command: "ln6d".into(), ..Settings::default() };
     let app = App::new(Box::new(Fake::new(size)), accounts, settings);
@@ -25,6 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
         println!("http://{}/setup/{code}", listener.local_addr()?);
+        println!("{token}");
         server::serve(app, vec![Door::Tcp(listener, None)]).await;
         Ok(())
     })

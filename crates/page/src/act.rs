@@ -117,15 +117,17 @@ pub(crate) const WORDS: &[Word] = &[
         grave: false,
         reason: true,
         fields: fields![
-        "name" "field.holder" Kind::Fixed, "expect" "field.revision" Kind::Fixed],
+        "name" "field.holder" Kind::Fixed, "request" "field.request" Kind::Fixed,
+        "expect" "field.revision" Kind::Fixed],
     },
     Word {
         word: "replace",
         role: Role::Operator,
         grave: false,
-        reason: false,
+        reason: true,
         fields: fields![
-        "name" "field.holder" Kind::Fixed, "expires_seconds" "field.expires" Kind::Days],
+        "name" "field.holder" Kind::Fixed, "expect" "field.revision" Kind::Fixed,
+        "expires_seconds" "field.expires" Kind::Days],
     },
     Word {
         word: "resize",
@@ -150,7 +152,8 @@ pub(crate) const WORDS: &[Word] = &[
         grave: false,
         reason: false,
         fields: fields![
-        "name" "field.holder" Kind::Fixed, "contact" "field.contact" Kind::Line, "note" "field.note" Kind::Lines],
+        "name" "field.holder" Kind::Fixed, "expect" "field.revision" Kind::Fixed,
+        "contact" "field.contact" Kind::Line, "note" "field.note" Kind::Lines],
     },
     Word {
         word: "bandwidth",
@@ -173,9 +176,9 @@ pub(crate) const WORDS: &[Word] = &[
         word: "unreserve",
         role: Role::Operator,
         grave: false,
-        reason: false,
+        reason: true,
         fields: fields![
-        "prefix" "field.prefix" Kind::Fixed],
+        "prefix" "field.prefix" Kind::Fixed, "expect" "field.revision" Kind::Fixed],
     },
     Word {
         word: "invite",
@@ -202,7 +205,7 @@ pub(crate) const WORDS: &[Word] = &[
         fields: fields![
         "prefix" "field.pool" Kind::Prefix, "default" "field.default_size" Kind::Length,
         "largest" "field.largest" Kind::Length, "smallest" "field.smallest" Kind::Length,
-        "admission" "field.admission" Kind::Choice(ADMISSIONS)],
+        "admission" "field.admission" Kind::Choice(ADMISSIONS), "open" "field.pool_open" Kind::Check],
     },
     Word {
         word: "pool-close",
@@ -532,6 +535,64 @@ mod tests {
             assert!(ours.contains(word), "{word}");
         }
         assert_eq!(ours.len(), Action::WORDS.len());
+    }
+
+    /// What the API can say and the page leaves to the command line, and why.
+    const ELSEWHERE: &[(&str, &str, &str)] = &[
+        (
+            "replace",
+            "keys",
+            "two keys are pasted more safely in a shell; the page makes a link that asks for them",
+        ),
+        (
+            "pool",
+            "expect",
+            "kept for the machine, where its effects are shown once more; no answer tells a revision",
+        ),
+        ("pool-close", "expect", "as for the pool"),
+        ("policy", "expect", "as for the pool"),
+    ];
+
+    #[test]
+    fn every_field_of_every_change_is_on_its_page_or_left_to_the_command_line_for_a_reason() {
+        let prefix = || "2001:db8::/32".parse().expect("prefix");
+        let pool = ln6_api::request::Pool::unchanged(prefix());
+        let every: Vec<Action> = vec![
+            Action::Invite(Default::default()),
+            Action::Withdraw(Default::default()),
+            Action::Approve(Default::default()),
+            Action::Deny(Default::default()),
+            Action::Revoke(Default::default()),
+            Action::Suspend(Default::default()),
+            Action::Resume(Default::default()),
+            Action::Undo(Default::default()),
+            Action::Replace(Default::default()),
+            Action::Resize(Default::default()),
+            Action::Reserve(ln6_api::request::Reserve { prefix: prefix(), holder: None, note: None }),
+            Action::Unreserve(ln6_api::request::Unreserve { prefix: prefix(), reason: None, expect: None }),
+            Action::Note(Default::default()),
+            Action::Rename(Default::default()),
+            Action::Bandwidth(Default::default()),
+            Action::Pool(pool),
+            Action::PoolClose(ln6_api::request::PoolClose { prefix: prefix(), reason: None, expect: None }),
+            Action::Policy(Default::default()),
+            Action::Roles(Default::default()),
+            Action::Renumber(ln6_api::request::Renumber { from: prefix(), to: prefix(), reason: None }),
+        ];
+        assert_eq!(every.iter().map(Action::word).collect::<Vec<_>>(), Action::WORDS);
+        for action in every {
+            let body: Map<String, Value> = serde_json::from_str(&action.body()).expect("JSON");
+            let known = word(action.word()).expect("word");
+            for name in body.keys() {
+                let asked =
+                    known.fields.iter().any(|field| field.name == name) || (name == "reason" && known.reason);
+                let elsewhere = ELSEWHERE.iter().any(|(word, field, _)| *word == known.word && field == name);
+                assert!(asked != elsewhere, "{}: {name}", known.word);
+            }
+            for field in known.fields {
+                assert!(body.contains_key(field.name), "{}: the API knows no {}", known.word, field.name);
+            }
+        }
     }
 
     #[test]

@@ -361,8 +361,8 @@ pub(crate) async fn form(app: &App, secret: &str, request: Request) -> Result<Fi
         Failure::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             Trouble::BadRequest,
-            "this form is too large",
-            "send less",
+            "this form is too large, or came too slowly",
+            "send less, or send it again",
         )
     })?;
     let fields = Fields::read(&body);

@@ -3,7 +3,7 @@
 
 use crate::backend::{Answer, Backend};
 use bytes::Bytes;
-use ln6_api::request::{Action, Parts, RegistryRequest};
+use ln6_api::request::{Action, KeyListRequest, Parts, RegistryRequest};
 use ln6_api::schema::*;
 use ln6_api::{ApiError, ApiRequest, CliError, Trouble};
 use ln6_types::{Fingerprint, Prefix, PublicKey, RouterId};
@@ -17,6 +17,8 @@ pub struct Fake {
     pub words: Option<String>,
     /// Whether nobody answers.
     pub down: bool,
+    /// Whether somebody else was faster with every change.
+    pub outpaced: bool,
     /// What was asked for by whom: `ACTOR METHOD PATH BODY`.
     pub asked: Arc<Mutex<Vec<String>>>,
 }
@@ -47,7 +49,7 @@ const NAMES: &[&str] = &[
 impl Fake {
     /// With so many holders.
     pub fn new(size: u32) -> Fake {
-        Fake { size, words: None, down: false, asked: Arc::default() }
+        Fake { size, words: None, down: false, outpaced: false, asked: Arc::default() }
     }
 
     fn said(&self, usual: &str) -> String {
@@ -217,6 +219,7 @@ impl Fake {
             ApiRequest::Graph => self.graph().to_json(),
             ApiRequest::Metrics => "ln6d_build_info 1\n".into(),
             ApiRequest::Registry(request) => self.registry(request, now)?,
+            ApiRequest::KeyList(request) => self.keylist(request, now)?.to_json(),
             _ => return Err(CliError::new(Trouble::BadRequest, "the fake does not know this")),
         })
     }
@@ -238,6 +241,17 @@ impl Fake {
                     revision: 1,
                 };
                 RequestList { requests: (1..=self.size.min(3)).map(row).collect() }.to_json()
+            }
+            RegistryRequest::Denials => {
+                let row = |n: u32| DenialRow {
+                    request: (n != 2).then(|| (n + 90).to_string()),
+                    name: (n != 2).then(|| self.said("nadie-sabe")),
+                    key: Fake::key(8000 + n),
+                    reason: self.said("nobody at the assembly knows this roof"),
+                    time: ago(u64::from(n) * 4000),
+                    until: later(80_000),
+                };
+                DenialList { denials: (1..=self.size.min(2)).map(row).collect() }.to_json()
             }
             RegistryRequest::Invitations => {
                 let row = |n: u32, state: &str| InvitationRow {
@@ -318,7 +332,7 @@ impl Fake {
             }
             .to_json(),
             RegistryRequest::Audit(which) => {
-                let first = which.before.unwrap_or(1_000_000);
+                let first = which.before.unwrap_or(1_000_000).min(1_000_000);
                 let limit = u64::from(which.limit.unwrap_or(100));
                 let row = |seq: u64| AuditRow {
                     seq,
@@ -334,8 +348,12 @@ impl Fake {
                         Fake::prefix((seq % 20) as u32)
                     )),
                 };
-                AuditList { rows: (first - limit..first).rev().map(row).collect(), next: Some(first - limit) }
-                    .to_json()
+                let last = first.saturating_sub(limit);
+                AuditList {
+                    rows: (last..first).rev().map(row).collect(),
+                    next: Some(last).filter(|at| *at > 0),
+                }
+                .to_json()
             }
             RegistryRequest::Reservations => {
                 let row = |n: u32| ReservationRow {
@@ -393,6 +411,13 @@ impl Fake {
                 needs_confirmation: preview.action.needs_machine(),
             }
             .to_json(),
+            RegistryRequest::Act(_) if self.outpaced => {
+                return Err(CliError::refused(
+                    "state_changed",
+                    "somebody else changed it since you looked",
+                    "look again and decide anew",
+                ));
+            }
             RegistryRequest::Act(action) => match *action {
                 Action::Invite(invite) => InviteReply {
                     link: "ln6://join/9d8QZk2mJ0x5vS1tC7nQpRwYb3fUaHeL6gKdXoVzTiMsNqBrEyWuAjFhGlPcOkD4"
@@ -419,9 +444,56 @@ impl Fake {
         })
     }
 
+    fn keylist(&self, request: KeyListRequest, now: Time) -> Result<KeyListReport, ApiError> {
+        let ago = |seconds: u64| Time::from_secs(now.as_secs().saturating_sub(seconds));
+        let waiting = "b7e23ec29af22b0b4e41da31e868d57226121c84";
+        if let KeyListRequest::Confirm(seen) = &request
+            && seen.commit != waiting
+        {
+            return Err(CliError::refused(
+                "state_changed",
+                "another commit waits by now",
+                "look again and decide anew",
+            ));
+        }
+        let held = (0..self.size / 6).map(|n| HeldNode {
+            name: self.name(n),
+            what: if n % 5 == 4 { "rekeyed" } else { "removed" }.into(),
+        });
+        Ok(KeyListReport {
+            name: self.said("nodes"),
+            url: self.said("git@altermundi.example:redes/nodos.git"),
+            branch: Some(self.said("main")),
+            state: "held".into(),
+            problem: Some(self.problem(
+                "keylist_held",
+                Severity::Warning,
+                "more than a tenth would lose its place",
+            )),
+            commit: Some("0b8f6f3c2d1e4a5968778695a4b3c2d1e0f91827".into()),
+            waiting: Some(waiting.into()),
+            checked: Some(ago(40)),
+            reached: Some(ago(40)),
+            changed: Some(ago(90_000)),
+            every_seconds: 300,
+            nodes: u64::from(self.size),
+            suspended: 2,
+            held: held.collect(),
+            complaints: vec![ComplaintRow {
+                about: self.said("hosts/el-bolson"),
+                text: self.said("the key is no key of 32 octets in base64"),
+            }],
+            more_complaints: 0,
+        })
+    }
+
     fn problem(&self, code: &str, severity: Severity, message: &str) -> Problem {
-        let hint =
-            self.said("sysctl -w net.ipv6.conf.all.forwarding=1, and keep it in /etc/sysctl.d/ln6d.conf");
+        let hint = self.said(match code {
+            "pool_nearly_full" => "add a pool, under Settings",
+            "no_uplink" => "look at 'ip -6 route show default'",
+            "keylist_held" => "look at who is named below, then carry it out",
+            _ => "sysctl -w net.ipv6.conf.all.forwarding=1, and keep it in /etc/sysctl.d/ln6d.conf",
+        });
         Problem { code: code.into(), severity, message: self.said(message), hint: Some(hint) }
     }
 

@@ -4,8 +4,8 @@ use crate::app::{App, Failure, From, plain_look};
 use crate::asset;
 use crate::look::Look;
 use crate::{
-    act, activity, gateways, health, live, login, overview, prefixes, requests, settings, tokens, topology,
-    traffic,
+    act, activity, gateways, health, keylist, live, login, overview, prefixes, requests, settings, tokens,
+    topology, traffic,
 };
 use askama::Template;
 use axum::Router;
@@ -37,6 +37,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/settings/tokens", post(settings::tokens))
         .route("/settings/backup", post(settings::backup))
         .route("/settings/export", post(settings::export))
+        .route("/settings/keylist", post(keylist::change))
         .route("/account", get(login::account).post(login::change_account))
         .route("/do/{word}", get(act::ask).post(act::carry_out))
         .route("/live", get(live::stream))

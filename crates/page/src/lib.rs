@@ -14,6 +14,7 @@ pub mod fake;
 mod front;
 mod gateways;
 mod health;
+mod keylist;
 mod live;
 mod login;
 mod look;

@@ -238,12 +238,13 @@ impl Look {
     /// A state as icon and word.
     pub(crate) fn state(&self, state: &str) -> Markup {
         let (class, icon) = match state {
-            "active" | "delegated" | "live" | "connected" | "member" | "open" | "up" | "ok" => {
+            "active" | "delegated" | "live" | "connected" | "member" | "open" | "up" | "ok" | "current" => {
                 ("good", "check")
             }
             "suspended" | "retiring" | "in_grace" | "quarantined" | "relayed" | "silent" | "left"
-            | "warning" => ("warn", "pause"),
-            "revoked" | "expired" | "lapsed" | "refused" | "error" => ("bad", "cross"),
+            | "warning" | "held" => ("warn", "pause"),
+            "revoked" | "expired" | "lapsed" | "refused" | "error" | "unreachable" | "unsigned"
+            | "rewritten" => ("bad", "cross"),
             "reserved" | "hosts" | "partly" => ("note", "lock"),
             _ => ("dull", "dot"),
         };

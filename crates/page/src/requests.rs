@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use ln6_api::ApiRequest;
 use ln6_api::request::{Holders, RegistryRequest};
-use ln6_api::schema::{HolderList, RequestList, RequestRow};
+use ln6_api::schema::{DenialList, DenialRow, HolderList, RequestList, RequestRow};
 use std::sync::Arc;
 
 /// Requests of one page.
@@ -31,7 +31,11 @@ struct Requests<'a> {
     more: Option<usize>,
     less: Option<usize>,
     invite: bool,
+    denials: &'a [DenialRow],
 }
+
+/// Denials of one page: the newest.
+const DENIALS: usize = 50;
 
 pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor, Query(query): Query) -> Page {
     let list = app.desk.get::<RequestList>(ApiRequest::Registry(RegistryRequest::Requests)).await?;
@@ -48,7 +52,17 @@ pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor, Query(qu
     let more = (from + ROWS < list.requests.len()).then_some(from + ROWS);
     let less = (from > 0).then(|| from.saturating_sub(ROWS));
     let invite = visitor.look.may_operate();
-    page(&Requests { look: &visitor.look, rows, total: list.requests.len() as u64, more, less, invite })
+    let denied = app.desk.get::<DenialList>(ApiRequest::Registry(RegistryRequest::Denials)).await?;
+    let denials = denied.denials.get(..DENIALS).unwrap_or(&denied.denials);
+    page(&Requests {
+        denials,
+        look: &visitor.look,
+        rows,
+        total: list.requests.len() as u64,
+        more,
+        less,
+        invite,
+    })
 }
 
 async fn is_taken(app: &App, row: &RequestRow) -> bool {

@@ -6,21 +6,28 @@ use crate::live;
 use crate::tls::Tls;
 use axum::body::Body;
 use axum::extract::Request;
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
+use tokio::time::Sleep;
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 256;
 /// How long the head of a request may take, and the beginning of TLS before it.
 const HEAD: Duration = Duration::from_secs(10);
+/// How long the body of a request may take: nothing sent here is large.
+const BODY: Duration = Duration::from_secs(15);
 /// How long a connection may last; streams of news end before.
 const CONNECTION: Duration = Duration::from_secs(900);
 /// Largest head of a request, octets.
@@ -63,6 +70,35 @@ impl Door {
     }
 }
 
+/// A body that has to be there in time.
+struct Hurried {
+    body: Incoming,
+    end: Pin<Box<Sleep>>,
+}
+
+impl hyper::body::Body for Hurried {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())));
+        }
+        Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Serves the page at all its doors for ever.
 pub async fn serve(app: Arc<App>, doors: Vec<Door>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
@@ -96,9 +132,15 @@ async fn watch(app: Arc<App>, door: Door, room: Arc<Semaphore>) {
 
 async fn exchange(app: Arc<App>, stream: Box<dyn Stream>, from: From) {
     let service = router(&app);
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(from);
-        let request: Request = request.map(Body::new);
+        let request: Request = request.map(|body| {
+            // Most requests have none, and need no clock.
+            if hyper::body::Body::is_end_stream(&body) {
+                return Body::empty();
+            }
+            Body::new(Hurried { body, end: Box::pin(tokio::time::sleep(BODY)) })
+        });
         hyper::service::Service::call(&TowerToHyperService::new(service.clone()), request)
     });
     let mut http = http1::Builder::new();

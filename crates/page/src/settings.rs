@@ -9,8 +9,8 @@ use axum::extract::State;
 use ln6_api::ApiRequest;
 use ln6_api::request::{Export, RegistryRequest};
 use ln6_api::schema::{
-    ActionReply, BackupList, BackupRow, ConfirmationList, ConfirmationRow, InvitationList, InvitationRow,
-    PolicyReport, PoolInfo, PoolList, ReservationList, ReservationRow, Time,
+    ActionReply, BackupList, BackupRow, ConfirmationList, ConfirmationRow, HeldNode, InvitationList,
+    InvitationRow, KeyListReport, PolicyReport, PoolInfo, PoolList, ReservationList, ReservationRow, Time,
 };
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ const TABS: &[(&str, &str)] = &[
     ("pools", "settings.pools"),
     ("invitations", "settings.invitations"),
     ("reservations", "settings.reservations"),
+    ("keylist", "settings.keylist"),
     ("people", "settings.people"),
     ("tokens", "settings.tokens"),
     ("backup", "settings.backup"),
@@ -37,6 +38,7 @@ struct Settings<'a> {
     people: Vec<Person>,
     tokens: Vec<Token>,
     backups: Vec<BackupRow>,
+    keylist: Option<KeyListReport>,
     roles: [Role; 3],
     scopes: [Scope; 4],
     fresh: Option<String>,
@@ -76,13 +78,24 @@ impl Settings<'_> {
 
     fn pool_query(&self, pool: &PoolInfo) -> String {
         format!(
-            "/do/pool?prefix={}&default={}&largest={}&smallest={}&admission={}&back=/settings",
+            "/do/pool?prefix={}&default={}&largest={}&smallest={}&admission={}&open={}&back=/settings",
             encoded(pool.prefix.to_string()),
             pool.default,
             pool.largest,
             pool.smallest,
-            encoded(&pool.admission)
+            encoded(&pool.admission),
+            u8::from(pool.open)
         )
+    }
+
+    /// Those of them that fit on a page.
+    fn held<'a>(&self, list: &'a KeyListReport) -> &'a [HeldNode] {
+        list.held.get(..200).unwrap_or(&list.held)
+    }
+
+    /// How many there are beyond those.
+    fn beyond(&self, list: &KeyListReport) -> u64 {
+        (list.held.len() - self.held(list).len()) as u64
     }
 
     fn enc(&self, text: &str) -> String {
@@ -117,6 +130,7 @@ async fn shown(app: &App, visitor: &Visitor, tab: &'static str, fresh: Option<St
         people: Vec::new(),
         tokens: Vec::new(),
         backups: Vec::new(),
+        keylist: None,
         roles: Role::ALL,
         scopes: Scope::ALL,
         fresh,
@@ -141,6 +155,7 @@ async fn shown(app: &App, visitor: &Visitor, tab: &'static str, fresh: Option<St
                 .clone();
             shown.reservations.truncate(500);
         }
+        "keylist" => shown.keylist = crate::keylist::standing(app).await?,
         "people" => shown.people = app.accounts.book()?.people,
         "tokens" => shown.tokens = app.accounts.book()?.tokens,
         "backup" => {

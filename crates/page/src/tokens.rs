@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use ln6_api::request::{Action, RegistryRequest};
+use ln6_api::request::{Action, KeyListRequest, RegistryRequest, Undo};
 use ln6_api::schema::Time;
 use ln6_api::{ApiError, ApiRequest, CliError, Trouble};
 use std::net::{IpAddr, Ipv6Addr};
@@ -65,12 +65,16 @@ impl Scope {
                 RegistryRequest::Confirmations => Scope::Admin,
                 _ => Scope::Read,
             },
+            // What a key list takes away it takes from holders, a tenth of them and more if it is confirmed.
+            ApiRequest::KeyList(KeyListRequest::Pull) => Scope::Holders,
+            ApiRequest::KeyList(KeyListRequest::Confirm(_)) => Scope::Admin,
             _ => Scope::Read,
         })
     }
 
     const fn of_action(action: &Action) -> Scope {
         match action {
+            Action::Undo(Undo { request: Some(_), .. }) => Scope::Requests,
             Action::Approve(_) | Action::Deny(_) | Action::Invite(_) | Action::Withdraw(_) => Scope::Requests,
             Action::Pool(_)
             | Action::PoolClose(_)

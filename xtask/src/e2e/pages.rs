@@ -1,40 +1,41 @@
-//! Every page of a made-up network: both themes, wide and on a phone; axe, widths, pictures.
+//! Every page of a made-up network: both themes, wide and on a phone; axe, widths, pictures. What a large one weighs.
+//! The API behind it, asked by a fuzzer that reads the description of it.
 
 use super::folder;
-use crate::workspace::{cargo, must, target};
+use crate::packages;
+use crate::workspace::{cargo, must, root, target};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+
+/// What fuzzes an API by its OpenAPI description.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
 /// The made-up network's page; ended when dropped.
 struct Fake {
     child: Child,
     address: String,
+    token: String,
 }
 
 impl Fake {
-    /// On a port that is free, with `holders` holders.
-    fn start(holders: u32) -> Result<Self> {
-        must(&mut cargo(&[
-            "build",
-            "--locked",
-            "--package",
-            "ln6-page",
-            "--features",
-            "fake",
-            "--example",
-            "fake",
-        ]))?;
-        let program = target()?.join("debug/examples/fake");
+    /// On a port that is free, with `holders` holders; passwords cost as much as elsewhere if `usual`.
+    fn start(profile: &str, holders: u32, usual: bool) -> Result<Self> {
+        let example = ["--package", "ln6-page", "--features", "fake", "--example", "fake"];
+        must(cargo(&["build", "--locked", "--profile", profile]).args(example))?;
+        let folder = if profile == "dev" { "debug" } else { profile };
+        let program = target()?.join(folder).join("examples/fake");
         let mut command = Command::new(&program);
-        command.args(["0", &holders.to_string()]).stdout(Stdio::piped());
+        command.args(["0", &holders.to_string()]).args(usual.then_some("usual")).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
-        let mut line = String::new();
         let out = child.stdout.take().context("no output")?;
-        BufReader::new(out).read_line(&mut line).context("reading where the page is")?;
-        let address = line.split("/setup/").next().unwrap_or_default().to_owned();
-        let fake = Fake { child, address };
-        ensure!(fake.address.starts_with("http://"), "the page did not start: {line}");
+        let mut fake = Fake { child, address: String::new(), token: String::new() };
+        let mut lines = BufReader::new(out).lines();
+        let mut line =
+            || lines.next().context("the page did not start")?.context("reading where the page is");
+        fake.address = line()?.split("/setup/").next().unwrap_or_default().to_owned();
+        fake.token = line()?;
+        ensure!(fake.address.starts_with("http://"), "this is no address: {}", fake.address);
         Ok(fake)
     }
 }
@@ -48,16 +49,47 @@ impl Drop for Fake {
 }
 
 pub(super) fn run(options: &[&str]) -> Result<()> {
-    let only = match options {
-        [] => None,
-        ["--only", page] => Some(*page),
+    let (only, readme) = match options {
+        [] => ("", false),
+        ["--only", page] => (*page, false),
+        ["--readme"] => ("overview", true),
         other => bail!("not understood: {}", other.join(" ")),
     };
     let pictures = target()?.join("e2e");
-    let fake = Fake::start(40)?;
+    let fake = Fake::start("dev", 40, false)?;
     let mut look = Command::new("node");
-    look.arg(folder().join("look.mjs")).arg(&fake.address).arg(&pictures).args(only);
+    look.arg(folder().join("look.mjs")).arg(&fake.address).arg(&pictures).arg(only);
+    look.args(readme.then(|| root().join("docs/pictures")));
     must(&mut look)?;
     eprintln!("pictures of every page are in {}", pictures.display());
     Ok(())
+}
+
+/// Five thousand gateways: how long each page takes, what it weighs, how much memory that needs.
+pub(super) fn weigh() -> Result<()> {
+    let fake = Fake::start("ci", 5000, true)?;
+    must(
+        Command::new("node")
+            .arg(folder().join("weigh.mjs"))
+            .args([&fake.address, &fake.child.id().to_string()]),
+    )
+}
+
+/// Nothing that fits the description of the API, and nothing that just does not, is answered with a 5xx.
+pub(super) fn schema() -> Result<()> {
+    packages::ensure(&[("python3", "python3"), ("pip3", "python3-pip")])?;
+    let venv = target()?.join("schemathesis");
+    if !venv.join("bin/schemathesis").is_file() {
+        must(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&venv))?;
+        let mut pip = Command::new("pip3");
+        must(pip.arg("--python").arg(venv.join("bin/python")).args(["install", "--quiet", SCHEMATHESIS]))?;
+    }
+    let fake = Fake::start("dev", 40, false)?;
+    let mut fuzz = Command::new(venv.join("bin/schemathesis"));
+    fuzz.arg("run").arg(root().join("docs/reference/openapi.json"));
+    fuzz.args(["--url", &fake.address, "--checks", "not_a_server_error"]);
+    fuzz.arg("--header").arg(format!("Authorization: Bearer {}", fake.token));
+    fuzz.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1"]);
+    fuzz.args(["--generation-database", "none", "--request-timeout", "10"]);
+    must(fuzz.current_dir(target()?))
 }

@@ -288,3 +288,92 @@ async fn a_set_up_link_works_once() {
     assert_eq!(site.post(&path, &bound, &body.replace("ana", "eve")).await.status, StatusCode::GONE);
     assert_eq!(site.get("/setup/wrong", "").await.status, StatusCode::GONE);
 }
+
+#[tokio::test]
+async fn a_token_reaches_a_key_list_and_a_denial_only_by_their_scopes() {
+    let site = Site::new(Fake::new(5));
+    let call = async |scope: &str, word: &str, body: &str| {
+        let made = site
+            .app
+            .accounts
+            .change(|book| book.make_token("t", vec![scope.into()], "luz", 1_700_000_000, 3650));
+        let request = Request::post(format!("/api/v1/{word}"))
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {}", made.expect("token")));
+        site.send(request.body(Body::from(body.to_owned())).expect("request")).await.status
+    };
+    let commit = "{\"commit\":\"b7e23ec29af22b0b4e41da31e868d57226121c84\"}";
+    for (scope, pull, confirm, undo) in [
+        ("read", StatusCode::FORBIDDEN, StatusCode::FORBIDDEN, StatusCode::FORBIDDEN),
+        ("requests", StatusCode::FORBIDDEN, StatusCode::FORBIDDEN, StatusCode::OK),
+        ("holders", StatusCode::OK, StatusCode::FORBIDDEN, StatusCode::FORBIDDEN),
+        ("admin", StatusCode::FORBIDDEN, StatusCode::OK, StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(call(scope, "keylist-pull", "{}").await, pull, "{scope}");
+        assert_eq!(call(scope, "keylist-confirm", commit).await, confirm, "{scope}");
+        assert_eq!(call(scope, "undo", "{\"request\":\"91\"}").await, undo, "{scope}");
+    }
+}
+
+#[tokio::test]
+async fn what_would_end_a_statement_elsewhere_reaches_the_daemon_unharmed() {
+    let site = Site::new(Fake::new(5));
+    let luz = site.login("luz").await;
+    let typed = "'; DROP TABLE holder; -- \" \\ % _ )";
+    let csrf = site.get("/do/suspend?name=quintana", &luz).await.csrf();
+    let (name, reason) = ("quintana", crate::look::encoded(typed));
+    let form = format!("csrf={csrf}&name={name}&expect=3&reason={reason}");
+    assert_eq!(site.post("/do/suspend", &luz, &form).await.status, StatusCode::SEE_OTHER);
+    let change = site.changes().pop().expect("a change");
+    let body = change.split_once("/api/v1/suspend ").expect("a body").1;
+    let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(body["reason"], typed);
+    assert_eq!(site.get(&format!("/gateways?text={reason}"), &luz).await.status, StatusCode::OK);
+    let asked = site.asked.lock().expect("lock");
+    let line = asked.iter().rev().find(|line| line.contains("/api/v1/holders?")).expect("asked for");
+    assert!(line.contains("DROP") && !line.contains("'; DROP"), "escaped as a query, not cut: {line}");
+}
+
+/// A connection to a page that is really served.
+async fn served(site: &Site) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("bound");
+    let at = listener.local_addr().expect("address");
+    tokio::spawn(crate::server::serve(Arc::clone(&site.app), vec![crate::server::Door::Tcp(listener, None)]));
+    at
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_ends_the_connection() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let site = Site::new(Fake::new(5));
+    let mut stream = tokio::net::TcpStream::connect(served(&site).await).await.expect("connected");
+    let head = format!("GET /login HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(64 * 1024));
+    // It may be hung up on while it still writes.
+    let _ = stream.write_all(head.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn who_sends_a_head_or_a_body_drop_by_drop_is_hung_up_on() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let site = Site::new(Fake::new(5));
+    let at = served(&site).await;
+    let slow = async |beginning: &'static str| {
+        let mut stream = tokio::net::TcpStream::connect(at).await.expect("connected");
+        stream.write_all(beginning.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(30), stream.read_to_end(&mut answer));
+        assert!(ended.await.is_ok(), "still open after 30 s: {beginning}");
+        assert!(!answer.starts_with(b"HTTP/1.1 2") && !answer.starts_with(b"HTTP/1.1 3"));
+    };
+    tokio::join!(
+        slow("GET /login HTTP/1.1\r\nhost: localhost\r\nx:"),
+        slow(
+            "POST /login HTTP/1.1\r\nhost: localhost\r\norigin: http://localhost\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n\r\ncsrf="
+        ),
+    );
+    assert_eq!(site.get("/login", "").await.status, StatusCode::OK);
+}

@@ -23,6 +23,7 @@ const PAGES: &[&str] = &[
     "/settings",
     "/settings?tab=invitations",
     "/settings?tab=reservations",
+    "/settings?tab=keylist",
     "/settings?tab=people",
     "/settings?tab=tokens",
     "/settings?tab=backup",
@@ -168,4 +169,73 @@ async fn without_the_daemon_there_is_a_page_that_says_so() {
     let got = site.get("/", &session).await;
     assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(got.body.contains("ln6d run") && got.body.contains("daemon_unreachable"));
+}
+
+#[tokio::test]
+async fn a_denial_is_undone_from_where_the_requests_are() {
+    let site = Site::new(Fake::new(40));
+    let session = site.login("omar").await;
+    let list = site.get("/requests", &session).await.body;
+    assert!(list.contains("/do/undo?request=91&amp;back=/requests"), "the denial offers its undo");
+    let ask = site.get("/do/undo?request=91&back=/requests", &session).await;
+    let form = format!("csrf={}&request=91&back=/requests&reason=a+mistake", ask.csrf());
+    assert_eq!(site.post("/do/undo", &session, &form).await.status, StatusCode::SEE_OTHER);
+    let [change] = &site.changes()[..] else { panic!("one change") };
+    assert!(change.starts_with("admin:omar POST /api/v1/undo ") && change.contains("\"request\":\"91\""));
+}
+
+#[tokio::test]
+async fn every_change_of_a_holder_or_a_reservation_names_the_revision_that_was_seen() {
+    let site = Site::new(Fake::new(40));
+    let session = site.login("luz").await;
+    let holder = site.get("/gateways/quintana", &session).await.body;
+    let reserved = site.get("/settings?tab=reservations", &session).await.body;
+    let requests = site.get("/requests", &session).await.body;
+    for (page, words) in [
+        (&holder, &["suspend", "revoke", "resize", "rename", "replace", "bandwidth", "roles", "note"][..]),
+        (&reserved, &["unreserve"]),
+        (&requests, &["approve", "deny"]),
+    ] {
+        for word in words {
+            let links: Vec<&str> = page.split(&format!("href=\"/do/{word}?")).skip(1).collect();
+            assert!(!links.is_empty(), "{word} is offered");
+            for link in links {
+                assert!(link.split('"').next().is_some_and(|link| link.contains("expect=")), "{word}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_was_second_is_told_and_keeps_what_was_typed() {
+    let mut fake = Fake::new(40);
+    fake.outpaced = true;
+    let site = Site::new(fake);
+    let session = site.login("luz").await;
+    let ask = site.get("/do/suspend?name=quintana&expect=2&back=/gateways/quintana", &session).await;
+    let form = format!("csrf={}&name=quintana&expect=2&reason=a+long+sentence", ask.csrf());
+    let got = site.post("/do/suspend", &session, &form).await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert!(got.body.contains("role=\"alert\"") && got.body.contains("somebody else"), "{}", got.body);
+    assert!(got.body.contains("a long sentence"), "nothing typed is lost");
+}
+
+#[tokio::test]
+async fn what_a_key_list_holds_back_is_carried_out_by_an_administrator_alone() {
+    let site = Site::new(Fake::new(40));
+    let omar = site.login("omar").await;
+    let luz = site.login("luz").await;
+    let page = site.get("/settings?tab=keylist", &luz).await;
+    let commit = page.body.split("name=\"commit\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let commit = commit.expect("the commit that was looked at is in the form");
+    let theirs = site.get("/settings?tab=keylist", &omar).await;
+    assert!(!theirs.body.contains("name=\"commit\""), "an operator is not offered it");
+    let form = format!("csrf={}&commit={commit}", theirs.csrf());
+    assert_eq!(site.post("/settings/keylist", &omar, &form).await.status, StatusCode::FORBIDDEN);
+    let look = site.post("/settings/keylist", &omar, &format!("csrf={}", theirs.csrf())).await;
+    assert_eq!(look.status, StatusCode::SEE_OTHER);
+    let done = site.post("/settings/keylist", &luz, &format!("csrf={}&commit={commit}", page.csrf())).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER);
+    let confirmed = format!("admin:luz POST /api/v1/keylist-confirm {{\"commit\":\"{commit}\"}}");
+    assert_eq!(site.changes(), ["admin:omar POST /api/v1/keylist-pull {}", &confirmed]);
 }
