@@ -2,7 +2,7 @@
 
 use crate::secret::{self, Cost, Password};
 use ln6_api::{CliError, Trouble};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -360,7 +360,10 @@ impl Accounts {
     fn lock(&self) -> Result<Flock<File>, CliError> {
         let path = self.path.with_extension("lock");
         let failed = |error: &io::Error| CliError::file("lock", &path, error);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        // Root comes here too, and the folder is the page's: a link laid there leads nowhere.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+        let file = options.open(&path);
         let file = file.map_err(|error| failed(&error))?;
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(&io::Error::from(errno)))
     }
@@ -392,15 +395,19 @@ fn save(path: &Path, book: &Book) -> Result<(), CliError> {
     let write = || -> io::Result<()> {
         let temporary = path.with_extension("new");
         let bytes = serde_json::to_vec_pretty(book)?;
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        // What is there is of an earlier end, or a link laid by whoever owns the folder: neither is written through.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         // The owner of the folder owns the file: root may have run the command for the daemon's account.
         if let Some(dir) = path.parent() {
             let owner = fs::metadata(dir)?;
-            if owner.uid() != fs::metadata(&temporary)?.uid() {
-                std::os::unix::fs::chown(&temporary, Some(owner.uid()), Some(owner.gid()))?;
+            if owner.uid() != file.metadata()?.uid() {
+                std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
             }
         }
         fs::rename(&temporary, path)?;
@@ -464,6 +471,24 @@ mod tests {
         fs::write(&path, "{}").expect("write");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("mode");
         assert_eq!(Accounts::new(&path, CHEAP).book().expect_err("refused").code, "key_file_exposed");
+    }
+
+    #[test]
+    fn links_in_the_folder_are_not_written_through() {
+        let path = place("links");
+        let victim = path.with_file_name("victim");
+        fs::write(&victim, "precious").expect("write");
+        std::os::unix::fs::symlink(&victim, path.with_extension("new")).expect("link");
+        let accounts = Accounts::new(&path, CHEAP);
+        accounts.change(|book| book.add("ana", Role::Admin, Password::new("x", CHEAP))).expect("changed");
+        assert_eq!(fs::read_to_string(&victim).expect("read"), "precious");
+        assert!(fs::symlink_metadata(&path).expect("there").is_file());
+
+        let lock = path.with_extension("lock");
+        fs::remove_file(&lock).expect("removed");
+        std::os::unix::fs::symlink(path.with_file_name("made"), &lock).expect("link");
+        assert!(accounts.change(|_| Ok(())).is_err());
+        assert!(!path.with_file_name("made").exists());
     }
 
     #[test]
