@@ -149,12 +149,16 @@ fn the_page_runs_as_its_account_without_capabilities_and_lets_in_whom_the_link_m
         curl(server, &["--unix-socket", unix.to_str().context("path")?, "http://localhost/login"])?;
     assert_eq!(status, 200, "a proxy comes by the socket");
 
-    // What root makes from the command line is the page's, too.
+    // What root makes from the command line is the page's, too; but nothing that a link in its folder leads to.
     let accounts = server.directory().join("page/admin.json");
+    let victim = net.world.server.directory().join("victim");
+    fs::write(&victim, "root's")?;
+    std::os::unix::fs::symlink(&victim, server.directory().join("page/laid"))?;
     let again = server.json(&["admin", "--setup-link"])?;
     assert!(again["setup_link"].as_str().context("link")?.starts_with(&format!("{ADDRESS}/setup/")));
     let data = fs::metadata(&accounts)?;
     assert_eq!((data.uid(), data.permissions().mode() & 0o777), (PAGE_UID, 0o600));
+    assert_eq!(fs::metadata(&victim)?.uid(), 0, "root gave away what a link led to");
     assert_eq!(page.stop(PATIENCE)?.code(), Some(0));
     Ok(())
 }

@@ -56,9 +56,8 @@ mod account {
     use super::drop_all;
     use crate::error::{CliError, Trouble};
     use caps::CapSet;
-    use nix::unistd::{Gid, Uid, User, chown, initgroups, setgid, setuid};
+    use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
     use std::ffi::CString;
-    use std::io;
     use std::path::Path;
 
     /// An account of this machine that a process of ours is to run as.
@@ -81,13 +80,13 @@ mod account {
             }
         }
 
-        /// Makes it the owner of a file, if we may.
+        /// Makes it the owner of a file, if we may. Never of what a link leads to: the account could have laid it.
         pub(crate) fn take(&self, path: &Path) -> Result<(), CliError> {
             if !Uid::effective().is_root() {
                 return Ok(());
             }
-            chown(path, Some(self.uid), Some(self.gid))
-                .map_err(|errno| CliError::file("give away", path, &io::Error::from(errno)))
+            std::os::unix::fs::lchown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+                .map_err(|error| CliError::file("give away", path, &error))
         }
     }
 
