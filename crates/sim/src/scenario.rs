@@ -82,7 +82,7 @@ impl Net {
             name: name.into(),
             network: self.network(),
             brokers: broker.into_iter().map(|key| Bootstrap { key, endpoints: endpoints.clone() }).collect(),
-            wish: Some(Wish { size: 48, ssid: None, secret: Some(SECRET), contact: None }),
+            wish: Some(Wish { size: 48, ssid: None, secret: Some(SECRET), broker: None, contact: None }),
             stock: Vec::new(),
             exit: false,
             workers: 1 + (self.world.nodes.len() % 2) as u8,

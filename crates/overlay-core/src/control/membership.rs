@@ -13,6 +13,7 @@ mod store;
 
 pub use held::Missing;
 pub use judge::{CertificateStatus, OriginRefusal};
+pub use keep::SignedBy;
 pub use store::Store;
 
 use crate::PeerIdx;

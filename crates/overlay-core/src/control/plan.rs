@@ -55,9 +55,10 @@ impl Control {
         let mut plans = Vec::new();
         for (place, lan) in self.lans.iter().enumerate() {
             let subnet = u128::from(lan.subnet.unwrap_or(place as u64));
-            let prefix =
-                self.held.iter().filter(|held| held.len() <= 64).find_map(|held| held.part(64, subnet));
-            let prefixes: Vec<LanPrefix> = prefix.into_iter().map(lan_prefix).collect();
+            // Of each delegation: several brokers may have given one, and while a holder moves it has the old and the new.
+            let parts =
+                self.held.iter().filter(|held| held.len() <= 64).filter_map(|held| held.part(64, subnet));
+            let prefixes: Vec<LanPrefix> = parts.map(lan_prefix).collect();
             let gone =
                 self.was_held.iter().filter(|held| held.len() <= 64).filter_map(|held| held.part(64, subnet));
             let deprecated: Vec<LanPrefix> =
