@@ -21,7 +21,7 @@ impl Registry {
         }
         match &event.what {
             What::Epoch { epoch } => self.begin_epoch(*epoch),
-            What::Succeeded { issuer } => drop(self.succeeded.insert(*issuer)),
+            What::Succeeded { broker } => drop(self.succeeded.insert(*broker)),
             What::PoolSet(pool) => drop(self.pools.insert(pool.prefix, pool.clone())),
             What::PolicySet(policy) => self.policy = policy.clone(),
             What::RolesSet { holder, roles } => self.with_holder(*holder, |h| h.roles = *roles),

@@ -119,10 +119,10 @@ pub enum What {
         /// Its number.
         epoch: u64,
     },
-    /// What another issuer had delegated is this registry's from now on.
+    /// What another broker had delegated is this registry's from now on.
     Succeeded {
-        /// The other's signing key.
-        issuer: VerifyKey,
+        /// The other's X25519 key.
+        broker: PublicKey,
     },
     /// A pool is new, or its policy has changed.
     PoolSet(Pool),

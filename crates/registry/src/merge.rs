@@ -5,7 +5,7 @@ use crate::command::Actor;
 use crate::event::{Cause, Event, Issue, Revocation, Revoked, V1, What};
 use crate::id::{DelegationId, HolderId};
 use crate::registry::{Delegation, HolderState, KeyState, Registry};
-use ln6_types::{Prefix, PublicKey, UnixTime, VerifyKey};
+use ln6_types::{Prefix, PublicKey, UnixTime};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Numbers of one epoch lie below this; the epoch is the part above.
@@ -25,9 +25,8 @@ pub struct Seen {
 impl Seen {
     /// Why this certificate counts no more, if so.
     fn ended(&self, issue: &Issue) -> Option<Cause> {
-        let named = |r: &&Revocation| {
-            r.what == Revoked::Serial(issue.serial) || r.what == Revoked::Key(issue.key)
-        };
+        let named =
+            |r: &&Revocation| r.what == Revoked::Serial(issue.serial) || r.what == Revoked::Key(issue.key);
         // Who suspended and then revoked has revoked.
         self.revocations.iter().filter(named).map(|r| r.cause).max_by_key(|cause| *cause != Cause::Suspended)
     }
@@ -68,9 +67,9 @@ impl Registry {
         last_serial > self.last_serial || last_revocation > self.last_revocation()
     }
 
-    /// Whether what this issuer had delegated was taken over.
-    pub fn has_succeeded(&self, issuer: &VerifyKey) -> bool {
-        self.succeeded.contains(issuer)
+    /// Whether what this broker had delegated was taken over.
+    pub fn has_succeeded(&self, broker: &PublicKey) -> bool {
+        self.succeeded.contains(broker)
     }
 
     /// A registry that comes from a backup learns what it had signed since. A new epoch begins, so that no number is given
@@ -114,10 +113,10 @@ impl Registry {
         merger.events
     }
 
-    /// A successor takes over what another issuer had delegated within the pools that are now its own: each holder goes on
+    /// A successor takes over what another broker had delegated within the pools that are now its own: each holder goes on
     /// with a certificate of this registry's, from the first of a new epoch on.
-    pub fn succeed(&self, at: UnixTime, who: &Actor, issuer: VerifyKey, seen: &Seen) -> Vec<Event> {
-        if self.has_succeeded(&issuer) {
+    pub fn succeed(&self, at: UnixTime, who: &Actor, broker: PublicKey, seen: &Seen) -> Vec<Event> {
+        if self.has_succeeded(&broker) {
             return Vec::new();
         }
         let mut merger = Merger::new(self, at, who);
@@ -132,7 +131,7 @@ impl Registry {
                 Some(cause) => merger.grant_ended(issue, cause, false),
             }
         }
-        merger.emit(What::Succeeded { issuer });
+        merger.emit(What::Succeeded { broker });
         merger.events
     }
 }
@@ -276,9 +275,9 @@ impl<'a> Merger<'a> {
 
     /// The holder has these prefixes and no others.
     fn let_go(&mut self, holder: HolderId, prefixes: &[Prefix]) {
-        let others = |d: &&Delegation| d.holder == holder && d.state.is_live() && !prefixes.contains(&d.prefix);
-        let gone: Vec<DelegationId> =
-            self.now.delegations.values().filter(others).map(|d| d.id).collect();
+        let others =
+            |d: &&Delegation| d.holder == holder && d.state.is_live() && !prefixes.contains(&d.prefix);
+        let gone: Vec<DelegationId> = self.now.delegations.values().filter(others).map(|d| d.id).collect();
         gone.into_iter().for_each(|id| self.quarantine(id, UnixTime::EPOCH, false));
     }
 
@@ -319,9 +318,11 @@ impl<'a> Merger<'a> {
         if record.state != KeyState::Active {
             return;
         }
-        let last = self.now.holders.get(&holder).is_none_or(|h| {
-            h.keys.iter().all(|other| *other == key || !self.is_active(other, holder))
-        });
+        let last = self
+            .now
+            .holders
+            .get(&holder)
+            .is_none_or(|h| h.keys.iter().all(|other| *other == key || !self.is_active(other, holder)));
         let live: Vec<DelegationId> = self
             .now
             .delegations
@@ -367,9 +368,8 @@ impl<'a> Merger<'a> {
             let base: String = issue.holder.chars().take(63 - end.len()).collect();
             format!("{}{end}", base.trim_end_matches(['-', '.']))
         };
-        let same = |name: &String| {
-            self.now.holder_named(name).is_none_or(|holder| holder.keys.contains(&issue.key))
-        };
+        let same =
+            |name: &String| self.now.holder_named(name).is_none_or(|holder| holder.keys.contains(&issue.key));
         let mut names = std::iter::once(issue.holder.clone()).chain((2..).map(other));
         let name = names.find(same).unwrap_or_default();
         self.names.insert(issue.holder.clone(), name.clone());

@@ -241,8 +241,8 @@ pub struct Leaf {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registry {
     pub(crate) epoch: u64,
-    /// Signing keys of issuers whose delegations were taken over.
-    pub(crate) succeeded: BTreeSet<VerifyKey>,
+    /// Brokers whose delegations were taken over.
+    pub(crate) succeeded: BTreeSet<PublicKey>,
     pub(crate) policy: Policy,
     pub(crate) last_id: u64,
     pub(crate) last_serial: u64,

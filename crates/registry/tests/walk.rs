@@ -378,7 +378,8 @@ fn restored(steps: &[Step], cut: usize) -> (Walk, Walk) {
     steps[..cut].iter().for_each(|step| walk.run(step));
     let (backup, draws) = (walk.registry.clone(), walk.draws);
     steps[cut..].iter().for_each(|step| walk.run(step));
-    let mut after = Walk { registry: backup, journal: vec![], issues: vec![], secrets: vec![], ..Walk::new() };
+    let mut after =
+        Walk { registry: backup, journal: vec![], issues: vec![], secrets: vec![], ..Walk::new() };
     (after.now, after.draws) = (walk.now, draws + 1_000_000);
     for pool in walk.registry.pools().cloned().collect::<Vec<_>>() {
         after.give(Actor::Operator, Command::SetPool(pool));
@@ -461,7 +462,7 @@ proptest! {
         for prefix in [POOL, OTHER] {
             after.give(Actor::Operator, Command::SetPool(pool(prefix)));
         }
-        let (at, issuer) = (UnixTime::from_secs(after.now), VerifyKey([200; 32]));
+        let (at, issuer) = (UnixTime::from_secs(after.now), key(200));
         let events = after.registry.succeed(at, &Actor::Operator, issuer, &seen(&lost));
         for event in &events {
             after.registry.apply(event);
@@ -477,4 +478,3 @@ proptest! {
         prop_assert_eq!(after.registry.succeed(at, &Actor::Operator, issuer, &seen(&lost)), vec![]);
     }
 }
-

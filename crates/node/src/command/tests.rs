@@ -53,7 +53,8 @@ fn init_makes_a_broker_that_its_own_root_has_certified() {
         network.brokers[0].endpoints,
         [Endpoint::parse("vm.example.net:7000", PORT).expect("endpoint")]
     );
-    let broker = certificate::load(&layout.certificate, &network.fingerprint).expect("valid").expect("there");
+    let papers = certificate::load(&layout.certificate, &network.fingerprint).expect("valid").expect("there");
+    let broker = papers.certificate;
     assert_eq!(broker.sign, identity.signing.verify_key());
     assert_eq!(broker.delegate, ["2001:db8:4800::/40".parse().expect("prefix")]);
     assert_eq!(broker.originate, ["2001:db8:48ff:ffff::/64".parse().expect("prefix")]);

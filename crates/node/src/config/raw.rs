@@ -73,6 +73,7 @@ pub(super) struct Join {
     pub(super) ssid: Option<Spanned<String>>,
     pub(super) secret: Option<Spanned<String>>,
     pub(super) contact: Option<Spanned<String>>,
+    pub(super) broker: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

@@ -421,7 +421,7 @@ impl Control {
     }
 
     /// A node that lost its rights is told by what: as a guest it hears no gossip any more.
-    fn tell_why(&mut self, now: Instant, idx: PeerIdx) {
+    pub(crate) fn tell_why(&mut self, now: Instant, idx: PeerIdx) {
         let Some(key) = self.peers.get(idx).filter(|peer| peer.connected()).map(|peer| peer.key) else {
             return;
         };
@@ -437,7 +437,8 @@ impl Control {
         let changed = std::mem::replace(&mut self.is_member, status.holds()) != status.holds();
         // Several brokers may have given something each.
         let together = |list: fn(&Certificate) -> &Vec<Prefix>| {
-            let all: BTreeSet<Prefix> = gathered(self.membership.live_all(&self.key, wall).flat_map(list).copied());
+            let all: BTreeSet<Prefix> =
+                gathered(self.membership.live_all(&self.key, wall).flat_map(list).copied());
             all.into_iter().collect::<Vec<Prefix>>()
         };
         let held = together(|own| &own.originate);

@@ -251,7 +251,9 @@ impl Membership {
         }
         let issuer = self.issuers.entry(head.issuer).or_default();
         if let Some(old) = &issuer.head {
-            if (head.at, old.id()) < (old.at, head.id()) {
+            // Of one second, the one that counts more is the later one.
+            let order = |head: &Head| (head.at, head.last, head.certificates);
+            if (order(&head), old.id()) < (order(old), head.id()) {
                 return Err(RefusedItem::Superseded);
             }
             self.store.remove(old.id());

@@ -206,7 +206,7 @@ impl Control {
         peer.version = hello.version;
         peer.transit = hello.transit;
         peer.meta.theirs = hello.meta;
-        peer.introduced = true;
+        let first = !std::mem::replace(&mut peer.introduced, true);
         // Whatever we asked is answered.
         for waiting in peer.outbox.values_mut() {
             if let Body::Hello(ours) = &mut waiting.message.body {
@@ -221,6 +221,10 @@ impl Control {
         if hello.ask {
             self.say_hello(now, idx, false);
             self.say_chain(now, idx);
+        }
+        if first && kind == PeerKind::Guest {
+            // It may have been away while its rights were taken, and nobody gossips with a guest.
+            self.tell_why(now, idx);
         }
         if let Some(address) = hello.seen_at.filter(|_| is_told_broker || kind == PeerKind::Node) {
             self.seen_by(now, key, address);
