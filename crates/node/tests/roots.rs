@@ -306,3 +306,46 @@ fn a_registry_from_an_old_backup_hears_its_members_before_it_gives_anything() {
     )
     .unwrap();
 }
+
+#[test]
+fn everybody_moves_to_a_pool_that_the_root_has_added() {
+    if !ln6_lab::ready() {
+        return;
+    }
+    let mut net = Net::new("moved", 2).unwrap();
+    let pool = format!("{}/{}", ln6_lab::POOL.0, ln6_lab::POOL.1);
+    certify(&net, &net.server, &["--pool", &pool, "--pool", SECOND]);
+    net.server.stop().unwrap();
+    net.server.start().unwrap();
+    assert!(!problems(&net.server).iter().any(|code| code == "registry_waits"), "nothing was lost");
+    net.server.ask(&["--yes", "renumber", &pool, SECOND]).unwrap();
+
+    // For a while every LAN has both, and both work.
+    let moved: Vec<Ipv6Addr> = (0..2)
+        .map(|index| {
+            let client = net.client(index);
+            wait_for("an address of the new pool beside the old one", PATIENCE, || {
+                let all = client.addresses("eth0");
+                let new = all.iter().copied().find(|address| in_second(*address));
+                let old = all.iter().any(|address| in_pool(*address));
+                new.filter(|_| old).ok_or_else(|| format!("{all:?}"))
+            })
+            .unwrap()
+        })
+        .collect();
+    net.client(0).wait_ping(moved[1], PATIENCE).unwrap();
+    net.client(0).wait_ping(net.addresses[1], PATIENCE).unwrap();
+    net.client(1).wait_ping(moved[0], PATIENCE).unwrap();
+
+    // The overlap ends (here by a suspension, which ends it at once): the old address is used for nothing new.
+    net.server.ask(&["--yes", "suspend", SITES[0].0, "--reason", "test"]).unwrap();
+    net.server.ask(&["resume", SITES[0].0]).unwrap();
+    let client = net.client(0);
+    wait_for("the old address to be deprecated", PATIENCE, || {
+        let all = client.addresses("eth0");
+        let (old, new) = (all.iter().any(|a| in_pool(*a)), all.iter().any(|a| in_second(*a)));
+        if new && !old { Ok(()) } else { Err(format!("{all:?}")) }
+    })
+    .unwrap();
+    net.client(1).wait_ping(moved[0], PATIENCE).unwrap();
+}

@@ -258,7 +258,7 @@ pub(super) fn accept(accept: &RootAccept, layout: &Layout) -> Result<RootReply, 
         }
     };
     let mut all = old.map(|old| old.revocations).unwrap_or_default();
-    all.extend(revocations.into_iter());
+    all.extend(revocations);
     all.sort_by_key(|signed| signed.id());
     all.dedup_by_key(|signed| signed.id());
     let papers = certificate::Papers { certificate, revocations: all };

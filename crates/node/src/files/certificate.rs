@@ -60,11 +60,11 @@ pub fn render(certificate: Option<&Signed<Certificate>>, revocations: &[Signed<R
     text
 }
 
-/// Reads what the root of `network` signed: a certificate, revocations, or both. The reason why it is none, in words.
-pub fn read(
-    text: &str,
-    network: &Fingerprint,
-) -> Result<(Option<Signed<Certificate>>, Vec<Signed<Revocation>>), String> {
+/// A certificate, revocations, or both.
+type Signatures = (Option<Signed<Certificate>>, Vec<Signed<Revocation>>);
+
+/// Reads what the root of `network` signed. The reason why it is nothing of the kind, in words.
+pub(crate) fn read(text: &str, network: &Fingerprint) -> Result<Signatures, String> {
     let (mut certificate, mut revocations) = (None, Vec::new());
     for (kind, bytes) in armour::read(text, CERTIFICATE)? {
         match kind.as_str() {
