@@ -1,6 +1,8 @@
 //! The command line: what can be typed.
 
 #[cfg(feature = "broker")]
+mod admin;
+#[cfg(feature = "broker")]
 mod books;
 #[cfg(feature = "broker")]
 mod registry;
@@ -8,6 +10,8 @@ mod registry;
 mod root;
 mod tools;
 
+#[cfg(feature = "broker")]
+pub use admin::*;
 #[cfg(feature = "broker")]
 pub use books::*;
 #[cfg(feature = "broker")]
@@ -102,6 +106,10 @@ pub enum Command {
     #[cfg(feature = "broker")]
     #[command(subcommand)]
     Root(Root),
+    /// Serve the admin page (on the broker); logs go to standard error
+    #[cfg(feature = "broker")]
+    #[command(after_help = "Example: ln6d admin --setup-link")]
+    Admin(Admin),
     /// What is done for other programs
     #[command(flatten)]
     Tool(ToolCommand),

@@ -204,9 +204,9 @@ fn an_old_broker_after_its_successor_signs_for_nobody() {
         let mut selected = view.routes.iter().filter(|route| route.selected && route.router == of_late);
         assert!(!selected.any(|route| pool().covers(route.to)), "{node}");
     }
-    // The newcomer had to ask the successor.
-    assert!(net.prefix(late).is_some_and(|prefix| second_pool().covers(prefix)));
-    assert!(net.exchange(a, late));
+    // The newcomer is told at once that its broker's word counts no more.
+    assert_eq!(net.view(late).me.standing, Standing::Lost { why: "revoked" });
+    assert!(net.view(late).me.prefixes.is_empty());
     // What it takes back from others is theirs from another hand by now.
     let (key, real) = (net.key(a), net.world.real());
     let desk = net.world.nodes[0].desk.as_mut().expect("the old desk");

@@ -226,6 +226,11 @@ impl Control {
             self.refuse_item(idx, refused);
         }
         self.pass_on(out);
+        let guest = self.peers.get(idx).filter(|peer| peer.kind == PeerKind::Guest).map(|peer| peer.key);
+        if !heard.new.is_empty() && guest.is_some_and(|key| !self.membership.status(&key, wall).holds()) {
+            // It shows a chain that somebody took back while it was away, or before it came.
+            self.tell_why(now, idx);
+        }
     }
 
     /// New items are kept: what follows from them is looked at, at once or as soon as may be.
@@ -300,7 +305,22 @@ impl Control {
         self.pass_on(out);
         if !new.is_empty() {
             self.take_note(now, &new);
+            self.tell_holders(now, &new);
             self.persist_soon(now, PERSIST_PAUSE);
+        }
+    }
+
+    /// Who was approved, or let in again, and waits here without being a member, has its certificate at once and not when it
+    /// asks the next time: gossip does not reach it.
+    fn tell_holders(&mut self, now: Instant, new: &[ItemId]) {
+        let granted = new.iter().filter_map(|id| {
+            let item = self.membership.items().get(*id).filter(|item| item.kind == ItemKind::Certificate)?;
+            let certificate = Signed::<Certificate>::decode(&item.bytes).ok()?;
+            let peer = self.peers.by_key(&certificate.value().key).and_then(|idx| self.peers.get(idx))?;
+            (peer.connected() && !peer.gossips).then(|| (peer.idx, vec![item.bytes.to_vec()]))
+        });
+        for (idx, chain) in granted.collect::<Vec<_>>() {
+            self.say_reliably(now, idx, Body::JoinReply(JoinReply::Granted { chain }));
         }
     }
 
