@@ -128,6 +128,10 @@ troubles! {
     KeyFileExposed = "key_file_exposed", Denied, "make it private with chmod 600; if someone may have read it, make a new identity and ask for 'ln6d replace'";
     /// A key file that is not one.
     KeyFileDamaged = "key_file_damaged", Failed, "restore it from your backup; nothing was overwritten";
+    /// A pasted request or certificate.
+    PaperDamaged = "paper_damaged", Usage, "copy the whole text again, from its BEGIN to its END line, without changes";
+    /// Signed by, or for, somebody else.
+    PaperForeign = "paper_foreign", Failed, "compare the key and the network: 'ln6d key show' on the broker says both";
     /// The state file is not what was written.
     StateDamaged = "state_damaged", Failed, "it was kept aside and the node goes on; certificates come back from the other nodes";
     /// The registry is not what was written.

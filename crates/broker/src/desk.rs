@@ -3,6 +3,7 @@
 
 use crate::answer::{CommandAnswer, Done, JoinAnswer, Refused};
 use crate::error::StoreError;
+use crate::hearing::Heard;
 use crate::issue::{Issuer, Statements};
 use crate::journal::{CardChange, Journal, Line, Owner};
 use crate::list::{List, Listed, list};
@@ -33,6 +34,8 @@ enum Work {
     Preview { at: UnixTime, who: Actor, order: Box<Order>, reply: Reply<Result<Effects, Refused>> },
     List { at: UnixTime, what: List, reply: Reply<Result<Listed, Refused>> },
     Statements { at: UnixTime, reply: Reply<Result<Statements, Refused>> },
+    Hold,
+    Heard { at: UnixTime, heard: Box<Heard>, reply: Reply<Result<(), Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
     SetContact { key: PublicKey, text: String, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
@@ -83,6 +86,17 @@ impl DeskHandle {
         self.send(Work::Statements { at, reply });
     }
 
+    /// From now on nothing is given, taken or signed until [`heard`](Self::heard): this registry may be older than what its
+    /// members know.
+    pub fn hold(&self) {
+        self.send(Work::Hold);
+    }
+
+    /// What members know of this broker's statements, and of those of brokers that it succeeds. Ends a [`hold`](Self::hold).
+    pub fn heard(&self, at: UnixTime, heard: Heard, reply: Reply<Result<(), Refused>>) {
+        self.send(Work::Heard { at, heard: Box::new(heard), reply });
+    }
+
     /// Erases how to reach a key's people. For a holder and all its keys give `Command::SetContact` with no text.
     pub fn erase_contact(&self, key: PublicKey, reply: Reply<Result<(), Refused>>) {
         self.send(Work::EraseContact { key, reply });
@@ -126,7 +140,10 @@ fn refuse(work: Work, why: &Refused) {
         Work::Preview { reply, .. } => reply(Err(why)),
         Work::List { reply, .. } => reply(Err(why)),
         Work::Statements { reply, .. } => reply(Err(why)),
-        Work::EraseContact { reply, .. }
+        // It is the first that is sent: the desk is there and has room.
+        Work::Hold => {}
+        Work::Heard { reply, .. }
+        | Work::EraseContact { reply, .. }
         | Work::SetContact { reply, .. }
         | Work::Backup { reply, .. }
         | Work::Export { reply, .. } => reply(Err(why)),
@@ -141,6 +158,8 @@ pub struct Desk<J> {
     issuer: Issuer,
     entropy: Entropy,
     spread: Box<dyn FnMut(Statements) + Send>,
+    /// Until the members were heard.
+    holding: bool,
 }
 
 impl<J: Journal + 'static> Desk<J> {
@@ -153,7 +172,7 @@ impl<J: Journal + 'static> Desk<J> {
         spread: Box<dyn FnMut(Statements) + Send>,
     ) -> std::io::Result<(DeskHandle, Thread)> {
         let (work, inbox) = sync_channel(WAITING);
-        let desk = Desk { journal, registry: Some(registry), issuer, entropy, spread };
+        let desk = Desk { journal, registry: Some(registry), issuer, entropy, spread, holding: false };
         let thread =
             std::thread::Builder::new().name("ln6d-registry".to_owned()).spawn(move || desk.run(&inbox))?;
         Ok((DeskHandle { work }, thread))
@@ -184,6 +203,7 @@ impl<J: Journal + 'static> Desk<J> {
             tracing::error!(%error, code = error.code(), "the registry could not be written; nothing was changed");
             // The memory is ahead of the disk: forget it.
             self.registry = None;
+            self.holding |= group.heard;
             let why = Refused::from(&error);
             return decided.into_iter().for_each(|(work, _)| refuse(work, &why));
         }
@@ -219,7 +239,17 @@ impl<J: Journal + 'static> Desk<J> {
     }
 
     fn decide(&mut self, work: &Work, group: &mut Group) -> Outcome {
+        if self.holding
+            && let Some(outcome) = held(work)
+        {
+            return outcome;
+        }
         match work {
+            Work::Hold => {
+                self.holding = true;
+                Outcome::Read
+            }
+            Work::Heard { at, heard, .. } => self.hear(*at, heard, group),
             Work::Join { at, join, .. } => {
                 let outcome =
                     self.change(*at, &Actor::Node(join.key), &Command::Join((**join).clone()).into(), group);
@@ -311,6 +341,27 @@ impl<J: Journal + 'static> Desk<J> {
         Outcome::Done(Done::new(events, entropy))
     }
 
+    /// Follows what was signed before, then goes on.
+    fn hear(&mut self, at: UnixTime, heard: &Heard, group: &mut Group) -> Outcome {
+        if let Some(own) = &heard.own {
+            let own = self.issuer.sift(own);
+            let events = self.registry.as_ref().map(|registry| registry.merge(at, &Actor::Clock, &own));
+            if let refused @ Outcome::Refused(_) = self.take(events.unwrap_or_default(), &[0; 32], group) {
+                return refused;
+            }
+        }
+        for (broker, seen) in &heard.predecessors {
+            let seen = self.issuer.sift_predecessor(seen);
+            let events =
+                self.registry.as_ref().map(|registry| registry.succeed(at, &Actor::Clock, *broker, &seen));
+            if let refused @ Outcome::Refused(_) = self.take(events.unwrap_or_default(), &[0; 32], group) {
+                return refused;
+            }
+        }
+        (self.holding, group.heard) = (false, true);
+        Outcome::Read
+    }
+
     fn expire(&mut self, at: UnixTime, group: &mut Group) -> Outcome {
         let mut all = Vec::new();
         for _ in 0..ROUNDS {
@@ -331,11 +382,17 @@ impl<J: Journal + 'static> Desk<J> {
             (Work::Join { reply, .. } | Work::Renew { reply, .. }, Outcome::Refused(why)) => {
                 reply(JoinAnswer::Refused(why));
             }
+            (Work::Join { reply, .. } | Work::Renew { reply, .. }, Outcome::Held) => {
+                reply(JoinAnswer::Waiting { place: 0 });
+            }
+            (Work::Hold, _) => {}
+            (Work::Heard { reply, .. }, Outcome::Refused(why)) => reply(Err(why)),
+            (Work::Heard { reply, .. }, _) => reply(Ok(())),
             (Work::Join { at, join, reply }, _) => reply(self.standing(at, &join.key, join.ssid.as_deref())),
             (Work::Renew { at, key, reply }, _) => reply(self.standing(at, &key, None)),
             (Work::Command { reply, .. }, Outcome::Done(done)) => reply(Ok(done)),
             (Work::Command { reply, .. }, Outcome::Refused(why)) => reply(Err(why)),
-            (Work::Command { reply, .. }, Outcome::Read) => {
+            (Work::Command { reply, .. }, Outcome::Read | Outcome::Held) => {
                 reply(Ok(Done { events: vec![], invitation: None }))
             }
             (Work::Preview { at, who, order, reply }, _) => {
@@ -417,6 +474,25 @@ struct Group {
     lines: Vec<Line>,
     cards: Vec<CardChange>,
     statements: Statements,
+    /// It ends a hold.
+    heard: bool,
+}
+
+/// What becomes of work while the registry may be older than what its members know; `None`: it is done as ever.
+fn held(work: &Work) -> Option<Outcome> {
+    match work {
+        Work::Join { .. } | Work::Renew { .. } => Some(Outcome::Held),
+        Work::Command { order, .. } => match order.command {
+            Command::SetPool(_) | Command::SetPolicy(_) => None,
+            Command::Expire => Some(Outcome::Held),
+            _ => Some(Outcome::Refused(Refused::new(
+                "registry_waits",
+                "the registry first has to hear from the members what was granted before",
+                "wait until one of them is connected; if none is left, start it once with 'ln6d run --alone'",
+            ))),
+        },
+        _ => None,
+    }
 }
 
 enum Outcome {
@@ -424,4 +500,6 @@ enum Outcome {
     Refused(Refused),
     /// Nothing to decide.
     Read,
+    /// Not now.
+    Held,
 }

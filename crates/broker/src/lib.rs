@@ -6,6 +6,7 @@
 mod answer;
 mod desk;
 mod error;
+mod hearing;
 mod issue;
 mod journal;
 pub mod keylist;
@@ -16,6 +17,7 @@ mod store;
 pub use answer::{CommandAnswer, Done, JoinAnswer, Refused};
 pub use desk::{Desk, DeskHandle, Entropy, Reply, Thread};
 pub use error::StoreError;
+pub use hearing::{Heard, seen};
 pub use issue::{IssueError, Issuer, Statements};
 pub use journal::{AuditFilter, Card, CardChange, Found, FoundPage, Journal, Line, Owner};
 pub use list::{Asked, AuditPage, AuditQuery, Audited, HolderCard, List, Listed};

@@ -296,3 +296,66 @@ fn time_is_told_to_the_desk_and_chains_of_consequences_come_to_rest() {
     };
     assert_eq!((&history[0].keys[..], history[0].to), (&[key(1)][..], Some(NOW)));
 }
+
+/// What a node would have kept of these statements.
+fn known_of(statements: &Statements) -> Seen {
+    let own = issuer().own().value().sign;
+    fn open<T: ln6_crypto::canonical::Statement + Clone>(
+        all: &[Vec<u8>],
+        by: &ln6_types::VerifyKey,
+    ) -> Vec<T> {
+        let read = |bytes: &Vec<u8>| Signed::<T>::decode(bytes).expect("octets").verify(by).expect("signed");
+        all.iter().map(|bytes| read(bytes).value().clone()).collect()
+    }
+    let certificates = open::<Certificate>(&statements.certificates, &own);
+    let revocations = open::<Revocation>(&statements.revocations, &own);
+    let head = statements.head.as_ref().map(|head| open::<Head>(std::slice::from_ref(head), &own).remove(0));
+    seen(&certificates, &revocations, head.as_ref())
+}
+
+fn all_of(desk: &Asker) -> Statements {
+    let (tx, rx) = channel();
+    desk.0.statements(NOW, Box::new(move |answer| drop(tx.send(answer))));
+    rx.recv().expect("answered").expect("signed")
+}
+
+fn hear(desk: &Asker, heard: Heard) {
+    let (tx, rx) = channel();
+    desk.0.heard(NOW, heard, Box::new(move |answer| drop(tx.send(answer))));
+    rx.recv().expect("answered").expect("taken in");
+}
+
+#[test]
+fn a_desk_that_waits_gives_nothing_until_it_has_heard_and_then_what_was_given() {
+    let (first, mut memory) = started();
+    let before = first.admit(1).expect("granted");
+    let backup = memory.replay().expect("replay");
+    let events = memory.events.lock().expect("events").clone();
+    let after = first.admit(2).expect("granted");
+    first.revoke(1);
+    let known = known_of(&all_of(&first));
+    let last = first.0.clone();
+    drop((first, last));
+
+    let restored = Memory::default();
+    restored.events.lock().expect("events").extend(events);
+    let (desk, _) = Asker::start(restored.clone(), backup, 9);
+    desk.0.hold();
+    assert!(desk.invite().is_none(), "no invitation");
+    assert!(matches!(desk.join(ask(1)), JoinAnswer::Waiting { .. }), "not even what it knows");
+    assert!(!desk.revoke(1), "no revocation");
+    let written = restored.appends.load(Ordering::SeqCst);
+    assert_eq!(written, 0, "nothing was written");
+    hear(&desk, Heard { own: Some(known.clone()), predecessors: Vec::new() });
+    let JoinAnswer::Granted { prefixes, certificates, .. } = desk.join(ask(2)) else { panic!("its own") };
+    assert_eq!(prefixes, [after]);
+    let own = issuer().own().value().sign;
+    let octets =
+        Signed::<Certificate>::decode(&certificates[0]).expect("octets").verify(&own).expect("signed");
+    assert!(known.certificates.iter().any(|issue| issue.serial == octets.serial), "the same certificate");
+    assert!(matches!(desk.join(ask(1)), JoinAnswer::Refused(_)), "revoked after the backup");
+    let fresh = desk.admit(3).expect("granted");
+    assert!(fresh != before && fresh != after);
+    let statements = known_of(&all_of(&desk));
+    assert!(statements.highest > 1 << 32, "another epoch");
+}

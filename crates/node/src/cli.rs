@@ -6,6 +6,8 @@ mod admin;
 mod books;
 #[cfg(feature = "broker")]
 mod registry;
+#[cfg(feature = "broker")]
+mod root;
 mod tools;
 
 #[cfg(feature = "broker")]
@@ -14,6 +16,8 @@ pub use admin::*;
 pub use books::*;
 #[cfg(feature = "broker")]
 pub use registry::*;
+#[cfg(feature = "broker")]
+pub use root::*;
 pub use tools::*;
 
 use clap::{Args, Parser, Subcommand};
@@ -52,7 +56,7 @@ pub enum Command {
     Init(Init),
     /// Run the node in the foreground; logs go to standard error
     #[command(after_help = "Example: ln6d --dir ./gateway run")]
-    Run,
+    Run(Run),
     /// Join the network of an invitation link, then 'ln6d run'
     #[command(after_help = "Example: ln6d join ln6://join/… --lan br-lan --size 56")]
     Join(Join),
@@ -98,6 +102,10 @@ pub enum Command {
     /// Apply a changed configuration to the running node
     #[command(after_help = "Example: ln6d reload")]
     Reload,
+    /// What the root key can do, and what it is asked for
+    #[cfg(feature = "broker")]
+    #[command(subcommand)]
+    Root(Root),
     /// Serve the admin page (on the broker); logs go to standard error
     #[cfg(feature = "broker")]
     #[command(after_help = "Example: ln6d admin --setup-link")]
@@ -132,6 +140,19 @@ pub struct Init {
     /// Do not offer this machine's way to the Internet
     #[arg(long)]
     pub no_exit: bool,
+    /// Another broker in the network of this invitation, instead of a new network
+    #[cfg(feature = "broker")]
+    #[arg(long, value_name = "LINK")]
+    pub network: Option<String>,
+}
+
+/// `run`.
+#[derive(Args, Debug, Default)]
+pub struct Run {
+    /// Do not wait for members: a broker whose registry comes from a backup, and nobody is left who knows more
+    #[cfg(feature = "broker")]
+    #[arg(long)]
+    pub alone: bool,
 }
 
 /// `prefixes`.
@@ -269,6 +290,11 @@ mod tests {
             "ln6d init --name altermundi --pool 2001:db8:4800::/40 --public vm.example.net:6695 --uplink eth0",
             "ln6d init --name a --pool 2001:db8::/40 --pool 2001:db9::/40 --public a --public b --listen 7000 --no-exit",
             "ln6d --dir S run",
+            "ln6d init --name b --pool 2001:db9::/40 --public b --network ln6://join/x",
+            "ln6d root request --pool 2001:db9::/40 --out b.request",
+            "ln6d root certify b.request --root-key root.key --years 5 --pool 2001:db9::/41 --no-exit",
+            "ln6d root accept -",
+            "ln6d run --alone",
             "ln6d --dir G join ln6://join/x --name q --size 56 --ssid q.org --lan br-lan --lan eth1 --contact x --listen 1",
             "ln6d peers --json",
             "ln6d ping vm -c 2",

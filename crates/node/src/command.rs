@@ -20,6 +20,8 @@ mod leave;
 mod output;
 #[cfg(feature = "broker")]
 mod registry;
+#[cfg(feature = "broker")]
+mod root;
 mod rpcd;
 mod watch;
 #[cfg(feature = "broker")]
@@ -77,7 +79,9 @@ fn dispatch(command: Command, layout: &Layout, output: &Output) -> Result<Exit, 
         Command::Init(init) => init::run(&init, layout, output),
         Command::Join(join) => join::run(&join, layout, output),
         Command::Leave => leave::run(layout, output),
-        Command::Run => run(layout),
+        #[cfg(feature = "broker")]
+        Command::Root(command) => root::run(&command, layout, output),
+        Command::Run(options) => run(&options, layout),
         Command::Ping(ping) => watch::ping(&ping, layout, output),
         Command::Events(events) => watch::events(&events, layout, output),
         Command::Doctor(doctor) => check::doctor(&doctor, layout, output),
@@ -105,14 +109,14 @@ fn tool(tool: cli::ToolCommand, layout: &Layout, output: &Output) -> Result<Exit
     }
 }
 
-fn run(layout: &Layout) -> Result<Exit, CliError> {
+fn run(options: &cli::Run, layout: &Layout) -> Result<Exit, CliError> {
     let config = Config::load(layout)?;
     if config.network.is_none() {
         let join = format!("'{} join LINK' with an invitation from the broker's operator", layout.command);
         return Err(CliError::new(Trouble::NoConfig, "this node belongs to no network yet").hint(join));
     }
     let log = logging::start(config.node.log)?;
-    daemon::run(layout, config, &log).map(|()| Exit::Ok)
+    daemon::run(layout, config, options, &log).map(|()| Exit::Ok)
 }
 
 /// The problems that `init` and `join` mention: what is surely wrong on this machine now.

@@ -141,6 +141,8 @@ pub struct Join {
     pub secret: Option<Secret<16>>,
     /// How to reach the operator.
     pub contact: Option<String>,
+    /// The broker that is asked even while another's delegation is held; the only one that sees the secret.
+    pub broker: Option<PublicKey>,
 }
 
 /// `[[lan]]`.

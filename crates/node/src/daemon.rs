@@ -9,6 +9,8 @@ mod asking;
 mod broker;
 #[cfg(feature = "broker")]
 mod graph;
+#[cfg(feature = "broker")]
+mod hearing;
 mod host_task;
 #[cfg(feature = "broker")]
 mod keylist;
@@ -30,6 +32,7 @@ mod store;
 #[cfg(feature = "broker")]
 mod traffic;
 
+use crate::cli::Run;
 use crate::config::Config;
 use crate::error::{CliError, Trouble};
 use crate::files::Layout;
@@ -60,8 +63,15 @@ const CLOCK_CHECK: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What stood in the way, with the next step.
-pub fn run(layout: &Layout, config: Config, log: &LogLevel) -> Result<(), CliError> {
-    let options = setup::Options { layout: layout.clone(), config, log: log.clone() };
+#[cfg_attr(not(feature = "broker"), expect(unused_variables, reason = "only a broker has options"))]
+pub fn run(layout: &Layout, config: Config, options: &Run, log: &LogLevel) -> Result<(), CliError> {
+    let options = setup::Options {
+        layout: layout.clone(),
+        config,
+        #[cfg(feature = "broker")]
+        alone: options.alone,
+        log: log.clone(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -77,6 +87,14 @@ pub fn run(layout: &Layout, config: Config, log: &LogLevel) -> Result<(), CliErr
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
+}
+
+/// What a node that may or may not run has kept of the network.
+#[cfg(feature = "broker")]
+pub(crate) fn stored_items(
+    path: &std::path::Path,
+) -> Result<Vec<ln6_overlay_core::control::message::Item>, CliError> {
+    Ok(store::from_stored(crate::files::state::load(path)?.state).items)
 }
 
 /// A ping that waits for its answer.
@@ -206,6 +224,8 @@ impl Daemon {
                 self.control.handle_timeout(now);
                 self.execute();
             }
+            #[cfg(feature = "broker")]
+            self.hear_members(now);
             self.tell_listeners(now);
         };
         self.end().await;
@@ -352,7 +372,9 @@ impl Daemon {
         #[cfg(feature = "broker")]
         if let Some(broker) = &mut self.broker {
             broker.tick(now, wall);
-            self.news.set_beside(broker.problems());
+            broker.compare(&self.control);
+            let revoked = hearing::revoked(&self.control, wall);
+            self.news.set_beside(broker.problems().into_iter().chain(revoked).collect());
             broker.notify(wall, self.news.problems());
         }
         self.pings.retain(|_, waiting| now.since(waiting.since) < Duration::from_secs(30));

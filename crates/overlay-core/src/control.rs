@@ -620,6 +620,17 @@ impl Control {
         self.inside.clone()
     }
 
+    /// Whether this node has compared notes with all its gossip neighbours, of whom there is at least one: what any of them
+    /// knew is known here.
+    pub fn in_step(&self) -> bool {
+        self.gossip.in_step()
+    }
+
+    /// All that is known of who belongs to the network.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
     /// What this node holds now.
     pub fn held(&self) -> &[Prefix] {
         &self.held

@@ -20,7 +20,8 @@ impl Registry {
             self.revisions.insert(subject, self.sequence);
         }
         match &event.what {
-            What::Epoch { epoch } => self.epoch = *epoch,
+            What::Epoch { epoch } => self.begin_epoch(*epoch),
+            What::Succeeded { broker } => drop(self.succeeded.insert(*broker)),
             What::PoolSet(pool) => drop(self.pools.insert(pool.prefix, pool.clone())),
             What::PolicySet(policy) => self.policy = policy.clone(),
             What::RolesSet { holder, roles } => self.with_holder(*holder, |h| h.roles = *roles),
@@ -339,7 +340,9 @@ impl Registry {
 
     fn has_revoked(&mut self, revocation: &Revocation) {
         self.revoked.insert(revocation.what);
-        self.revocations.push(*revocation);
+        // In order, even if one is heard of late.
+        let place = self.revocations.partition_point(|known| known.number <= revocation.number);
+        self.revocations.insert(place, *revocation);
     }
 }
 

@@ -156,7 +156,7 @@ impl<'a> Draft<'a> {
             events: Vec::new(),
             last_id: registry.last_id,
             last_serial: registry.last_serial,
-            last_revocation: registry.revocations.last().map_or(0, |r| r.number),
+            last_revocation: registry.last_revocation(),
         }
     }
 

@@ -113,10 +113,16 @@ pub struct Revocation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// A registry restored from a backup begins a new epoch (merging is the shell's part and not yet written).
+    /// A registry that was restored from a backup, or takes over from another, begins a new epoch: the high half of all numbers
+    /// that it gives from now on.
     Epoch {
         /// Its number.
         epoch: u64,
+    },
+    /// What another broker had delegated is this registry's from now on.
+    Succeeded {
+        /// The other's X25519 key.
+        broker: PublicKey,
     },
     /// A pool is new, or its policy has changed.
     PoolSet(Pool),
@@ -335,6 +341,7 @@ impl What {
     pub const fn kind(&self) -> &'static str {
         match self {
             What::Epoch { .. } => "epoch",
+            What::Succeeded { .. } => "succeeded",
             What::PoolSet(_) => "pool_set",
             What::PolicySet(_) => "policy_set",
             What::RolesSet { .. } => "roles_set",

@@ -241,6 +241,8 @@ pub struct Leaf {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registry {
     pub(crate) epoch: u64,
+    /// Brokers whose delegations were taken over.
+    pub(crate) succeeded: BTreeSet<PublicKey>,
     pub(crate) policy: Policy,
     pub(crate) last_id: u64,
     pub(crate) last_serial: u64,
@@ -277,7 +279,7 @@ impl Registry {
         Registry::default()
     }
 
-    /// How often this registry was restored from a backup.
+    /// How often this registry was restored from a backup or took over from another: the high half of its numbers.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }

@@ -374,3 +374,118 @@ fn walks_reach_every_kind_of_event() {
     let missing: Vec<&&str> = expected.iter().filter(|kind| !seen.contains(**kind)).collect();
     assert!(missing.is_empty(), "never seen: {missing:?}");
 }
+
+/// All that the network has of this registry's statements.
+fn seen(walk: &Walk) -> Seen {
+    let revocations = walk.registry.revocations().to_vec();
+    let numbers = revocations.iter().map(|r| r.number);
+    let highest = numbers.chain([walk.registry.last_serial()]).max().unwrap_or(0);
+    Seen { highest, certificates: walk.issues.clone(), revocations }
+}
+
+/// The registry as it was after `cut` steps, merged with what all `steps` have brought about.
+fn restored(steps: &[Step], cut: usize) -> (Walk, Walk) {
+    let mut walk = Walk::new();
+    steps[..cut].iter().for_each(|step| walk.run(step));
+    let (backup, draws) = (walk.registry.clone(), walk.draws);
+    steps[cut..].iter().for_each(|step| walk.run(step));
+    let mut after =
+        Walk { registry: backup, journal: vec![], issues: vec![], secrets: vec![], ..Walk::new() };
+    (after.now, after.draws) = (walk.now, draws + 1_000_000);
+    for pool in walk.registry.pools().cloned().collect::<Vec<_>>() {
+        after.give(Actor::Operator, Command::SetPool(pool));
+    }
+    let events = after.registry.merge(UnixTime::from_secs(after.now), &Actor::Operator, &seen(&walk));
+    for event in &events {
+        after.registry.apply(event);
+    }
+    (walk, after)
+}
+
+fn no_overlap(registry: &Registry) {
+    let all: Vec<&Delegation> = registry.delegations().collect();
+    for (i, a) in all.iter().enumerate() {
+        let foreign = |b: &&&Delegation| b.holder != a.holder && b.prefix.overlaps(a.prefix);
+        assert_eq!(all[i + 1..].iter().find(foreign), None, "overlaps {a:?}");
+        let twice = |b: &&&Delegation| b.state.is_live() && a.state.is_live() && b.prefix.overlaps(a.prefix);
+        assert_eq!(all[i + 1..].iter().find(twice), None, "overlaps {a:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn a_registry_from_any_backup_gives_everybody_what_they_had_once_it_has_heard_of_it(
+        steps in prop::collection::vec(step(), 2..60), cut in 0usize..60, more in prop::collection::vec(step(), 0..30),
+    ) {
+        let cut = cut % steps.len();
+        let (lost, mut after) = restored(&steps, cut);
+        no_overlap(&after.registry);
+        let at = UnixTime::from_secs(after.now);
+        let before: Vec<_> = lost.registry.certificates().filter(|issue| issue.grace_until > at).collect();
+        for issue in &before {
+            let now = after.registry.certificate_of(&issue.key);
+            prop_assert_eq!(now.map(|now| (now.serial, &now.prefixes)), Some((issue.serial, &issue.prefixes)), "{:?}", issue);
+        }
+        for issue in after.registry.certificates().filter(|issue| issue.grace_until > at) {
+            prop_assert!(before.iter().any(|old| old.serial == issue.serial), "came back: {:?}", issue);
+        }
+        // From here on no number that was given is given again, and the law goes on to hold.
+        let (serials, numbers) = (lost.registry.last_serial(), lost.registry.revocations().last().map_or(0, |r| r.number));
+        let known = after.registry.revocations().len();
+        more.iter().for_each(|step| after.run(step));
+        no_overlap(&after.registry);
+        prop_assert!(after.issues.iter().all(|issue| issue.serial > serials));
+        prop_assert!(after.registry.revocations()[known..].iter().all(|r| r.number > numbers));
+        // Nobody is given what an old certificate still names that is not taken back.
+        let now = UnixTime::from_secs(after.now);
+        let revoked = |issue: &Issue| after.registry.revocations().iter().any(|r| {
+            r.what == Revoked::Serial(issue.serial) || r.what == Revoked::Key(issue.key)
+        });
+        let newest = |issue: &&Issue| !lost.issues.iter().chain(&after.issues).any(|other| {
+            other.key == issue.key && other.serial > issue.serial
+        });
+        let believed: Vec<&Issue> = lost.issues.iter().chain(&after.issues)
+            .filter(|issue| issue.grace_until > now && !revoked(issue)).filter(newest).collect();
+        for (i, a) in believed.iter().enumerate() {
+            for b in believed[i + 1..].iter().filter(|b| b.holder != a.holder) {
+                let across = a.prefixes.iter().any(|p| b.prefixes.iter().any(|q| p.overlaps(*q)));
+                prop_assert!(!across, "{:?} and {:?}", a, b);
+            }
+        }
+    }
+
+    #[test]
+    fn a_successor_gives_everybody_what_the_predecessor_gave(
+        steps in prop::collection::vec(step(), 1..60), own in prop::collection::vec(step(), 0..10),
+    ) {
+        let mut lost = Walk::new();
+        steps.iter().for_each(|step| lost.run(step));
+        // The successor has a pool of its own, with other people under perhaps the same names.
+        let mut after = Walk { issues: vec![], ..Walk::new() };
+        after.registry = Registry::new();
+        let elsewhere: Pool = Pool::new("2001:db8:77::/48".parse().expect("pool"), Admission::Queue);
+        after.give(Actor::Operator, Command::SetPool(elsewhere));
+        for step in &own {
+            after.run(&Step { kind: 13, key: step.key + 50, ..step.clone() });
+        }
+        after.now = after.now.max(lost.now);
+        for prefix in [POOL, OTHER] {
+            after.give(Actor::Operator, Command::SetPool(pool(prefix)));
+        }
+        let (at, issuer) = (UnixTime::from_secs(after.now), key(200));
+        let events = after.registry.succeed(at, &Actor::Operator, issuer, &seen(&lost));
+        for event in &events {
+            after.registry.apply(event);
+        }
+        no_overlap(&after.registry);
+        for issue in lost.registry.certificates().filter(|issue| issue.grace_until > at) {
+            let now = after.registry.certificate_of(&issue.key);
+            let covers = now.is_some_and(|now| issue.prefixes.iter().all(|p| now.prefixes.iter().any(|q| q.covers(*p))));
+            prop_assert!(covers, "{:?} became {:?}", issue, now);
+            prop_assert!(now.is_some_and(|now| now.serial > 1 << 32));
+        }
+        prop_assert!(after.registry.has_succeeded(&issuer));
+        prop_assert_eq!(after.registry.succeed(at, &Actor::Operator, issuer, &seen(&lost)), vec![]);
+    }
+}

@@ -24,7 +24,7 @@ pub trait Desk {
 }
 
 struct Grant {
-    slot: u128,
+    prefix: Prefix,
     sign: VerifyKey,
     name: String,
     serial: u64,
@@ -106,8 +106,8 @@ impl Issuer {
 
     fn sign(&mut self, wall: UnixTime, from: PublicKey, request: &JoinRequest) -> Vec<u8> {
         self.serials += 1;
-        let free = self.grants.len() as u128 + 1;
-        let slot = self.grants.get(&from).map_or(free, |grant| grant.slot);
+        let free = self.pool.part(48, self.grants.len() as u128 + 1).expect("room in the pool");
+        let prefix = self.grants.get(&from).map_or(free, |grant| grant.prefix);
         let certificate = Certificate {
             network: self.network,
             serial: self.serials,
@@ -117,7 +117,7 @@ impl Issuer {
             router_id: router_id(&from),
             name: request.name.clone(),
             holder: request.name.clone(),
-            originate: self.pool.part(48, slot).into_iter().collect(),
+            originate: vec![prefix],
             delegate: Vec::new(),
             roles: self.roles,
             grantable: Roles::NONE,
@@ -130,7 +130,7 @@ impl Issuer {
         let signed = Signed::sign(certificate, &self.signing).expect("a small certificate");
         let bytes = signed.bytes().to_vec();
         let (sign, name, serial) = (request.sign, request.name.clone(), self.serials);
-        self.grants.insert(from, Grant { slot, sign, name, serial, bytes: bytes.clone() });
+        self.grants.insert(from, Grant { prefix, sign, name, serial, bytes: bytes.clone() });
         bytes
     }
 
@@ -153,7 +153,28 @@ impl Issuer {
 
     /// The prefix a key was given, by the order of asking.
     pub fn prefix_of(&self, key: &PublicKey) -> Option<Prefix> {
-        self.pool.part(48, self.grants.get(key)?.slot)
+        Some(self.grants.get(key)?.prefix)
+    }
+
+    /// Gives what another issuer gave, under the first numbers of another epoch.
+    pub fn adopt(&mut self, given: &Certificate) -> Item {
+        self.serials = self.serials.max(1 << 32) + 1;
+        let certificate =
+            Certificate { serial: self.serials, issuer: self.signing.verify_key(), ..given.clone() };
+        let signed = Signed::sign(certificate, &self.signing).expect("a small certificate");
+        let (prefix, sign, name) = (given.originate[0], given.sign, given.name.clone());
+        let grant = Grant { prefix, sign, name, serial: self.serials, bytes: signed.bytes().to_vec() };
+        self.grants.insert(given.key, grant);
+        Item { kind: ItemKind::Certificate, bytes: signed.bytes().clone() }
+    }
+
+    /// Another certificate of its own, of these pools as well.
+    pub fn recertified(&mut self, wall: UnixTime, pools: &[Prefix], serial: u64) -> Item {
+        let mut own = Certificate { serial, ..self.certificate(wall) };
+        own.delegate.extend(pools);
+        own.delegate.sort_unstable();
+        let signed = Signed::sign(own, &self.root).expect("a small certificate");
+        Item { kind: ItemKind::Certificate, bytes: signed.bytes().clone() }
     }
 
     /// The name and serial of a key's certificate.

@@ -68,6 +68,37 @@ impl Net {
         Issuer::new(self.root.clone(), identity.signing_key(), identity.key(), pool(), Some(SECRET))
     }
 
+    /// The same for another pool.
+    pub fn issuer_of(&self, identity: &Identity, pool: Prefix) -> Issuer {
+        Issuer::new(self.root.clone(), identity.signing_key(), identity.key(), pool, Some(SECRET))
+    }
+
+    /// The root's key.
+    pub fn root_key(&self) -> SigningKey {
+        self.root.clone()
+    }
+
+    /// Another broker of the same root, which is on.
+    pub fn add_broker(&mut self, pool: Prefix, exit: bool) -> NodeId {
+        let id = self.world.nodes.len();
+        let mut identity = self.identity(&format!("broker-{id}"));
+        (identity.wish, identity.exit) = (None, exit);
+        let mut node = Node::new(identity);
+        node.desk = Some(Box::new(self.issuer_of(&node.identity, pool)));
+        self.world.add(node, at(address(id)));
+        self.world.start(id);
+        id
+    }
+
+    /// A gateway that knows this broker alone, and is on.
+    pub fn join_at(&mut self, broker: NodeId) -> NodeId {
+        let id = self.add();
+        let key = self.key(broker);
+        self.world.nodes[id].identity.brokers = vec![Bootstrap { key, endpoints: vec![address(broker)] }];
+        self.world.start(id);
+        id
+    }
+
     fn network(&self) -> Fingerprint {
         fingerprint(&self.root.verify_key())
     }
@@ -82,7 +113,7 @@ impl Net {
             name: name.into(),
             network: self.network(),
             brokers: broker.into_iter().map(|key| Bootstrap { key, endpoints: endpoints.clone() }).collect(),
-            wish: Some(Wish { size: 48, ssid: None, secret: Some(SECRET), contact: None }),
+            wish: Some(Wish { size: 48, ssid: None, secret: Some(SECRET), broker: None, contact: None }),
             stock: Vec::new(),
             exit: false,
             workers: 1 + (self.world.nodes.len() % 2) as u8,

@@ -5,10 +5,10 @@ use core::time::Duration;
 use ln6_crypto::{Certificate, Reason, Roles, Signed, SigningKey, router_id};
 use ln6_overlay_core::control::message::{Item, ItemKind, JoinReply, JoinRequest};
 use ln6_overlay_core::control::view::{RouteView, Standing};
-use ln6_overlay_core::control::{NodeState, Notice};
+use ln6_overlay_core::control::{Bootstrap, Command, NodeState, Notice};
 use ln6_sim::broker::{Desk, Issuer};
 use ln6_sim::chance::Chance;
-use ln6_sim::scenario::{Net, pool};
+use ln6_sim::scenario::{Net, address, pool};
 use ln6_sim::world::NodeId;
 use ln6_types::{Prefix, PublicKey, RouterId, UnixTime};
 
@@ -263,6 +263,116 @@ fn what_a_broker_signs_beyond_its_own_rights_is_refused_counted_and_named() {
         assert!(!net.view(1).certificates.iter().any(|certificate| certificate.key == key), "{what}");
         assert!(net.exchange(0, 1), "{what}");
     }
+}
+
+/// A network of a broker and two gateways, and a third that may delegate of its own /48.
+fn with_a_parent(seed: u64) -> (Net, NodeId) {
+    let mut net = Net::converged(seed, 2);
+    let broker = net.world.nodes[0].identity.clone();
+    let (issuer, signing) = (net.issuer(&broker), broker.signing_key());
+    let change: Change = |c| {
+        c.delegate = c.originate.clone();
+        c.children = 3;
+        c.grantable = Roles { transit: true, ..Roles::NONE };
+    };
+    net.world.nodes[0].desk = Some(Box::new(Generous { issuer, signing, change }));
+    let parent = net.join();
+    net.converge(secs(60));
+    (net, parent)
+}
+
+/// What `parent` signs for `child`: the second /56 of its /48, changed.
+fn child_of(net: &Net, parent: NodeId, child: NodeId, change: Change) -> Item {
+    let (own, signing) = (net.prefix(parent).expect("held"), net.world.nodes[parent].identity.signing_key());
+    let (key, wall) = (net.key(child), net.world.real());
+    let mut certificate = Certificate {
+        network: net.issuer(&net.world.nodes[0].identity.clone()).network(),
+        serial: 1,
+        issuer: signing.verify_key(),
+        key,
+        sign: net.world.nodes[child].identity.signing_key().verify_key(),
+        router_id: router_id(&key),
+        name: "child".into(),
+        holder: "child".into(),
+        originate: own.part(56, 1).into_iter().collect(),
+        delegate: Vec::new(),
+        roles: Roles { transit: true, ..Roles::NONE },
+        grantable: Roles::NONE,
+        not_before: wall - secs(3600),
+        not_after: wall + 30 * DAY,
+        grace_until: wall + 60 * DAY,
+        routes: 16,
+        children: 0,
+    };
+    change(&mut certificate);
+    let signed = Signed::sign(certificate, &signing).expect("a small certificate");
+    Item { kind: ItemKind::Certificate, bytes: signed.bytes().clone() }
+}
+
+#[test]
+fn a_parent_has_no_part_that_it_delegated_away() {
+    let (mut net, parent) = with_a_parent(27);
+    let whole = net.prefix(parent).expect("held");
+    let part = whole.part(56, 1).expect("a part");
+    let item = child_of(&net, parent, 1, |_| ());
+    net.world.command(parent, Command::Publish(vec![item])).expect("published");
+    net.wait(secs(30), "the child has its part", |net| net.view(1).me.prefixes.contains(&part));
+    net.world.run(secs(20));
+    let reached = |net: &mut Net, from: NodeId| {
+        let source = net.host(from).expect("held");
+        let number = net.send_between(from, source, part.address(0x100));
+        net.world.run(secs(1));
+        (net.copies(1, number), net.copies(parent, number))
+    };
+    assert_eq!(reached(&mut net, 2), (1, 0));
+    let router = net.view(parent).me.router;
+    rename(&mut net, parent, 1, router);
+    net.world.run(secs(60));
+    all_refused(&net, &[2], part, router, "delegated-away");
+    assert_eq!(reached(&mut net, 2), (1, 0));
+    assert!(net.exchange(2, parent), "the rest is still its own");
+    // Nor may it send from there.
+    let from = net.host(2).expect("held");
+    let number = net.send_between(parent, part.address(0x200), from);
+    net.world.run(secs(1));
+    assert_eq!(net.copies(2, number), 0);
+}
+
+#[test]
+fn a_child_beyond_its_parent_is_refused() {
+    let changes: [(&str, Change); 7] = [
+        ("outside-what-it-may-delegate", |c| c.originate = pool().part(48, 9).into_iter().collect()),
+        ("around-it", |c| c.originate = pool().part(47, 3).into_iter().collect()),
+        ("a-pool-outside", |c| c.delegate = pool().part(48, 9).into_iter().collect()),
+        ("an-exit", |c| c.roles.exit = true),
+        ("a-broker", |c| c.roles.broker = true),
+        ("who-makes-exits", |c| c.grantable.exit = true),
+        ("longer-than-its-parent", |c| c.grace_until = c.grace_until + 3000 * DAY),
+    ];
+    let (mut net, parent) = with_a_parent(28);
+    // The child takes answers from its parent.
+    let key = net.key(parent);
+    net.world.crash(1);
+    let bootstrap = Bootstrap { key, endpoints: vec![address(parent)] };
+    net.world.nodes[1].identity.brokers.push(bootstrap);
+    net.world.start(1);
+    net.converge(secs(60));
+    net.world.run(secs(10));
+    let held = net.view(1).me.prefixes;
+    let count = |net: &Net| net.view(1).refusals.iter().map(|(_, count)| *count).sum::<u64>();
+    for (what, change) in changes {
+        let (item, before) = (child_of(&net, parent, 1, change), count(&net));
+        let to = net.key(1);
+        let reply = JoinReply::Granted { chain: vec![item.bytes.to_vec()] };
+        net.world.command(parent, Command::FromBroker { to, reply }).expect("said");
+        net.world.run(secs(5));
+        assert_eq!(count(&net), before + 1, "{what}: it is counted");
+        assert_eq!(net.view(1).me.prefixes, held, "{what}");
+        for node in 0..4 {
+            assert!(!net.view(node).certificates.iter().any(|c| c.name == "child"), "{what}: {node}");
+        }
+    }
+    assert!(net.exchange(1, parent));
 }
 
 #[test]

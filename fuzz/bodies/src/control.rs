@@ -92,7 +92,7 @@ impl World {
             workers: 2,
             brokers: Vec::new(),
             public: vec![address(US)],
-            wish: Some(Wish { size: 56, ssid: None, secret: None, contact: None }),
+            wish: Some(Wish { size: 56, ssid: None, secret: None, broker: None, contact: None }),
             stock: Vec::new(),
             lans: Vec::new(),
             inbound: Inbound::Members,

@@ -550,7 +550,7 @@ pub struct Change {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SetupReply {
-    /// `initialised`, `joined` or `updated`.
+    /// `initialised`, `prepared`, `joined` or `updated`.
     pub done: String,
     /// The node's name.
     pub name: String,

@@ -11,20 +11,27 @@ use crate::config::{
 use crate::doctor::{CLOCK_FLOOR, exists};
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::identity::{Identity, random};
+#[cfg(feature = "broker")]
+use crate::files::request::Request;
 use crate::files::{Layout, atomic, certificate, root};
 use crate::schema::{Problem, SetupReply, Severity, Time};
 use ln6_crypto::{Certificate, Roles, Signed, SigningKey, fingerprint, router_id};
-use ln6_types::{Fingerprint, Prefix, UnixTime};
+use ln6_types::{Fingerprint, Prefix, PublicKey, UnixTime, VerifyKey};
 
 const DAY: u64 = 86_400;
-/// A broker's certificate holds this long: the root key is away from the machine, and bringing it back is work.
-const VALIDITY: u64 = 10 * 365 * DAY;
+/// A broker's certificate holds for so many years: the root key is away from the machine, and bringing it back is work.
+const YEARS: u64 = 10;
+const YEAR: u64 = 365 * DAY;
 /// And is honoured for so long after.
-const GRACE: u64 = 365 * DAY;
+const GRACE: u64 = YEAR;
 
 pub(super) fn run(init: &Init, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     let mut config = configure(init)?;
     refuse_what_exists(layout)?;
+    #[cfg(feature = "broker")]
+    if let Some(link) = &init.network {
+        return another(init, config, link, layout, output);
+    }
     layout.create()?;
     let made = Made::new()?;
     config.network = Some(Network {
@@ -34,7 +41,7 @@ pub(super) fn run(init: &Init, layout: &Layout, output: &Output) -> Result<Exit,
             endpoints: config.node.public.clone(),
         }],
     });
-    let broker = broker_certificate(&made, &config, Time::now().0)?;
+    let broker = broker_certificate(&made.root, &own(&made, &config, Time::now().0))?;
     let files = write(layout, &made, &config, &broker)?;
     let key = describe(&made.identity, Some(made.network));
     output.show(SetupReply {
@@ -81,7 +88,7 @@ pub(super) fn configure(init: &Init) -> Result<Config, CliError> {
     Ok(config)
 }
 
-fn pools(prefixes: &[Prefix]) -> Result<Vec<Pool>, CliError> {
+pub(super) fn pools(prefixes: &[Prefix]) -> Result<Vec<Pool>, CliError> {
     for (at, prefix) in prefixes.iter().enumerate() {
         if let Some(why) = check::unfit_pool(*prefix) {
             return Err(CliError::new(Trouble::PrefixInvalid, format!("{prefix} cannot be a pool: {why}")));
@@ -188,35 +195,128 @@ fn hosts(pool: Prefix) -> Option<Prefix> {
     }
 }
 
-fn broker_certificate(made: &Made, config: &Config, now: UnixTime) -> Result<Signed<Certificate>, CliError> {
-    let key = made.identity.secret.public();
-    let mut pools: Vec<_> =
-        config.broker.iter().flat_map(|broker| &broker.pools).map(|pool| pool.prefix).collect();
-    pools.sort_unstable();
-    // With a clock that was never set, rights begin where no clock can be earlier.
-    let begin = now.as_secs().max(CLOCK_FLOOR.as_secs());
-    let roles = Roles { exit: config.exit, broker: true, transit: true };
-    let certificate = Certificate {
+/// What a broker's certificate says.
+pub(super) struct Own {
+    network: Fingerprint,
+    key: PublicKey,
+    sign: VerifyKey,
+    name: String,
+    pools: Vec<Prefix>,
+    /// What it holds as a gateway.
+    holds: Vec<Prefix>,
+    pub(super) exit: bool,
+    serial: u64,
+    pub(super) now: UnixTime,
+    years: u64,
+}
+
+fn own(made: &Made, config: &Config, now: UnixTime) -> Own {
+    Own {
         network: made.network,
-        serial: 1,
-        issuer: made.root.verify_key(),
-        key,
+        key: made.identity.secret.public(),
         sign: made.identity.signing.verify_key(),
-        router_id: router_id(&key),
         name: config.node.name.to_string(),
-        holder: config.node.name.to_string(),
-        originate: pools.iter().filter_map(|pool| hosts(*pool)).collect(),
+        pools: config.broker.iter().flat_map(|broker| &broker.pools).map(|pool| pool.prefix).collect(),
+        holds: Vec::new(),
+        exit: config.exit,
+        serial: 1,
+        now,
+        years: YEARS,
+    }
+}
+
+/// The same for a request, of these pools. The root keeps no books: the second in which it signs is the serial.
+#[cfg(feature = "broker")]
+pub(super) fn own_of(asked: &Request, pools: Vec<Prefix>, now: UnixTime, years: u64) -> Own {
+    let inside = |prefix: &Prefix| pools.iter().any(|pool| pool.covers(*prefix));
+    Own {
+        network: asked.network,
+        key: asked.key,
+        sign: asked.sign,
+        name: asked.name.clone(),
+        holds: asked.holds.iter().copied().filter(inside).collect(),
+        pools,
+        exit: asked.exit,
+        serial: now.as_secs().max(asked.serial.saturating_add(1)),
+        now,
+        years,
+    }
+}
+
+/// Signs a broker's certificate.
+pub(super) fn broker_certificate(root: &SigningKey, own: &Own) -> Result<Signed<Certificate>, CliError> {
+    let mut pools = own.pools.clone();
+    pools.sort_unstable();
+    let mut originate: Vec<Prefix> =
+        pools.iter().filter_map(|pool| hosts(*pool)).chain(own.holds.iter().copied()).collect();
+    originate.sort_unstable();
+    originate.dedup_by(|later, earlier| earlier.covers(*later));
+    // With a clock that was never set, rights begin where no clock can be earlier.
+    let begin = own.now.as_secs().max(CLOCK_FLOOR.as_secs());
+    let end = begin + own.years * YEAR;
+    let certificate = Certificate {
+        network: own.network,
+        serial: own.serial,
+        issuer: root.verify_key(),
+        key: own.key,
+        sign: own.sign,
+        router_id: router_id(&own.key),
+        name: own.name.clone(),
+        holder: own.name.clone(),
+        originate,
         delegate: pools,
-        roles,
+        roles: Roles { exit: own.exit, broker: true, transit: true },
         grantable: Roles { exit: true, broker: false, transit: true },
         not_before: UnixTime::from_secs(begin - DAY),
-        not_after: UnixTime::from_secs(begin + VALIDITY),
-        grace_until: UnixTime::from_secs(begin + VALIDITY + GRACE),
+        not_after: UnixTime::from_secs(end),
+        grace_until: UnixTime::from_secs(end + GRACE),
         routes: 1024,
         children: 1_000_000,
     };
-    Signed::sign(certificate, &made.root)
+    Signed::sign(certificate, root)
         .map_err(|error| CliError::new(Trouble::Internal, format!("the certificate cannot be made: {error}")))
+}
+
+/// Another broker in a network that there is: everything but the certificate, which its root is asked for.
+#[cfg(feature = "broker")]
+fn another(
+    init: &Init,
+    mut config: Config,
+    link: &str,
+    layout: &Layout,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let link = super::join::read_link(link, Time::now())?;
+    let identity = Identity::generate()?;
+    let own = KnownBroker { key: identity.secret.public(), endpoints: config.node.public.clone() };
+    let brokers = vec![own, super::join::known_broker(&link)?];
+    config.network = Some(Network { fingerprint: link.network, brokers });
+    layout.create()?;
+    let files = [&layout.identity, &layout.config];
+    let written = identity
+        .create(&layout.identity)
+        .and_then(|()| atomic::create(&layout.config, render(&config).as_bytes()))
+        .and_then(|()| files.iter().try_for_each(|file| layout.hand_over(file)));
+    if let Err(error) = written {
+        files.iter().for_each(|file| drop(std::fs::remove_file(file)));
+        return Err(error);
+    }
+    let key = describe(&identity, Some(link.network));
+    output.show(SetupReply {
+        done: "prepared".into(),
+        name: config.node.name.to_string(),
+        key: Some(key.key),
+        network: Some(link.network),
+        address: key.address,
+        pools: init.pools.clone(),
+        files: files.iter().map(|file| file.display().to_string()).collect(),
+        root_key: None,
+        setup_link: None,
+        kept: Vec::new(),
+        problems: init.pools.iter().filter_map(odd_pool).chain(look_around(layout)).collect(),
+        next: format!("{} root request", layout.command),
+    });
+    Ok(Exit::Ok)
 }
 
 /// Writes everything, the configuration last: with it, the node is set up. Takes back what it wrote if it cannot finish.
@@ -227,9 +327,10 @@ fn write(
     broker: &Signed<Certificate>,
 ) -> Result<Vec<String>, CliError> {
     let files = [&layout.root_key, &layout.identity, &layout.certificate, &layout.config];
+    let papers = certificate::Papers { certificate: broker.clone(), revocations: Vec::new() };
     let written = root::create(&layout.root_key, &made.root)
         .and_then(|()| made.identity.create(&layout.identity))
-        .and_then(|()| certificate::store(&layout.certificate, broker))
+        .and_then(|()| certificate::store(&layout.certificate, &papers))
         .and_then(|()| atomic::create(&layout.config, render(config).as_bytes()))
         // The root key stays with root: the daemon never needs it.
         .and_then(|()| files[1..].iter().try_for_each(|file| layout.hand_over(file)));

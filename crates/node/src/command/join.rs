@@ -105,7 +105,13 @@ pub(super) fn merge(
         }
         (None, chosen) => Config::new(chosen.unwrap_or_else(machine_name)),
     };
-    config.network = Some(Network { fingerprint: link.network, brokers: vec![known_broker(link)?] });
+    // Another broker of the same network is one more: this node goes on with what the others gave it, and asks this one too.
+    let mut brokers = config.network.take().map(|network| network.brokers).unwrap_or_default();
+    let told = known_broker(link)?;
+    brokers.retain(|broker| broker.key != told.key);
+    config.join.broker = (!brokers.is_empty()).then_some(told.key);
+    brokers.push(told);
+    config.network = Some(Network { fingerprint: link.network, brokers });
     config.node.listen = join.listen.unwrap_or(config.node.listen);
     let wish = &mut config.join;
     wish.size = join.size.or(link.size).or(wish.size);
@@ -195,7 +201,7 @@ fn machine_name() -> NodeName {
     NodeName::near(text.trim())
 }
 
-fn known_broker(link: &Link) -> Result<KnownBroker, CliError> {
+pub(super) fn known_broker(link: &Link) -> Result<KnownBroker, CliError> {
     let read = |text: &String| {
         Endpoint::parse(text, PORT).ok_or_else(|| {
             CliError::new(

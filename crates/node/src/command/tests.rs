@@ -53,7 +53,8 @@ fn init_makes_a_broker_that_its_own_root_has_certified() {
         network.brokers[0].endpoints,
         [Endpoint::parse("vm.example.net:7000", PORT).expect("endpoint")]
     );
-    let broker = certificate::load(&layout.certificate, &network.fingerprint).expect("valid").expect("there");
+    let papers = certificate::load(&layout.certificate, &network.fingerprint).expect("valid").expect("there");
+    let broker = papers.certificate;
     assert_eq!(broker.sign, identity.signing.verify_key());
     assert_eq!(broker.delegate, ["2001:db8:4800::/40".parse().expect("prefix")]);
     assert_eq!(broker.originate, ["2001:db8:48ff:ffff::/64".parse().expect("prefix")]);
@@ -217,4 +218,134 @@ fn init_options_reach_the_configuration() {
     let config = init::configure(&options).expect("valid");
     assert!(!config.exit && config.broker.expect("broker").uplink.is_none());
     assert_eq!(config.node.public.len(), 2);
+}
+
+#[cfg(feature = "broker")]
+mod with_the_root_key {
+    use super::*;
+
+    /// A broker whose root key has left, and the folder that it lies in.
+    fn broker() -> (TestDir, TestDir, Layout) {
+        let (dir, away) = (TestDir::new(), TestDir::new());
+        call(dir.path(), INIT).expect("initialised");
+        let layout = Layout::under(dir.path());
+        std::fs::rename(&layout.root_key, away.path().join("root.key")).expect("moved away");
+        (dir, away, layout)
+    }
+
+    fn papers(layout: &Layout) -> certificate::Papers {
+        let config = Config::load(layout).expect("valid");
+        let network = config.network.expect("network").fingerprint;
+        certificate::load(&layout.certificate, &network).expect("valid").expect("there")
+    }
+
+    #[test]
+    fn a_brokers_certificate_is_renewed_with_other_pools_and_dates_by_a_key_that_lies_elsewhere() {
+        let (dir, away, layout) = broker();
+        let (request, signed) = (away.path().join("request"), away.path().join("signed"));
+        let (request, signed) = (request.display(), signed.display());
+        let old = papers(&layout);
+        std::fs::copy(&layout.certificate, away.path().join("old")).expect("a copy");
+        let pools = "--pool 2001:db8:4800::/40 --pool 2001:db8:5000::/44";
+        call(dir.path(), &format!("root request {pools} --out {request}")).expect("asked");
+        assert_eq!(
+            refused(dir.path(), &format!("root certify {request}")),
+            "not_found",
+            "the key is not here"
+        );
+        call(away.path(), &format!("root certify {request} --years 3 --out {signed}")).expect("signed");
+        call(dir.path(), &format!("root accept {signed}")).expect("accepted");
+        let new = papers(&layout);
+        let year = std::time::Duration::from_secs(365 * 86_400);
+        assert_eq!(new.certificate.delegate.len(), 2);
+        assert_eq!(new.certificate.key, old.certificate.key);
+        assert!(new.certificate.serial > old.certificate.serial);
+        assert!(new.certificate.not_after < old.certificate.not_after - 6 * year);
+        assert!(new.revocations.is_empty());
+        let config = Config::load(&layout).expect("valid");
+        assert_eq!(config.broker.expect("a broker").pools.len(), 2);
+        // What is older never takes the place of what is newer.
+        let older = away.path().join("old");
+        assert_eq!(refused(dir.path(), &format!("root accept {}", older.display())), "paper_foreign");
+        assert_eq!(papers(&layout).certificate, new.certificate);
+        // A clock that was never set makes no lower serial, and no dates that are over.
+        call(dir.path(), &format!("root request --out {request}")).expect("asked");
+        let certify = cli::RootCertify {
+            request: request.to_string().into(),
+            root_key: None,
+            pools: Vec::new(),
+            years: 10,
+            no_exit: true,
+            succeeds: Some(PublicKey([77; 32])),
+            out: None,
+        };
+        let reply =
+            super::super::root::certify(&certify, &Layout::under(away.path()), UnixTime::from_secs(86_400));
+        let text = serde_json::to_value(reply.expect("signed")).expect("json")["text"].clone();
+        std::fs::write(away.path().join("signed"), text.as_str().expect("text")).expect("written");
+        call(dir.path(), &format!("root accept {signed}")).expect("accepted");
+        let newest = papers(&layout);
+        assert!(newest.certificate.serial > new.certificate.serial);
+        assert!(newest.certificate.not_after > old.certificate.not_after - year);
+        assert!(!newest.certificate.roles.exit);
+        assert_eq!(newest.predecessors().collect::<Vec<_>>(), [PublicKey([77; 32])]);
+    }
+
+    #[test]
+    fn what_was_cut_changed_or_is_for_somebody_else_is_refused_and_nothing_is_written() {
+        let (dir, away, layout) = broker();
+        let (other, other_away, _) = broker();
+        let path = |name: &str| away.path().join(name).display().to_string();
+        call(dir.path(), &format!("root request --out {}", path("request"))).expect("asked");
+        let text = std::fs::read_to_string(path("request")).expect("text");
+        for (name, changed) in [
+            ("cut", text[..text.len() / 2].to_owned()),
+            ("changed", text.replace("4800::/40", "4900::/40")),
+            ("empty", String::new()),
+        ] {
+            std::fs::write(path(name), changed).expect("written");
+            assert_eq!(
+                refused(away.path(), &format!("root certify {}", path(name))),
+                "paper_damaged",
+                "{name}"
+            );
+        }
+        let foreign = format!("root certify {}", path("request"));
+        assert_eq!(refused(other_away.path(), &foreign), "paper_foreign", "another network's root");
+        call(away.path(), &format!("root certify {} --out {}", path("request"), path("signed")))
+            .expect("signed");
+        let before = std::fs::read(&layout.certificate).expect("there");
+        let signed = std::fs::read_to_string(path("signed")).expect("text");
+        std::fs::write(path("cut"), &signed[..signed.len() - 40]).expect("written");
+        assert_eq!(refused(dir.path(), &format!("root accept {}", path("cut"))), "paper_damaged");
+        assert_eq!(refused(other.path(), &format!("root accept {}", path("signed"))), "paper_damaged");
+        assert_eq!(std::fs::read(&layout.certificate).expect("there"), before);
+    }
+
+    #[test]
+    fn another_broker_has_everything_but_the_certificate_until_the_root_signs() {
+        let (_dir, away, first) = broker();
+        let second = TestDir::new();
+        let network = Config::load(&first).expect("valid").network.expect("network").fingerprint;
+        let link = Link { network, secret: None, ..link() };
+        let init = "init --name vm2 --pool 2001:db8:5000::/40 --public vm2.example.net";
+        call(second.path(), &format!("{init} --network {link}")).expect("prepared");
+        let layout = Layout::under(second.path());
+        assert!(!layout.root_key.exists() && !layout.certificate.exists());
+        let config = Config::load(&layout).expect("valid");
+        let brokers = config.network.expect("network").brokers;
+        assert_eq!(brokers.iter().map(|broker| broker.key).filter(|key| *key == link.broker).count(), 1);
+        let (request, signed) = (away.path().join("request"), away.path().join("signed"));
+        call(second.path(), &format!("root request --out {}", request.display())).expect("asked");
+        let certify = format!("root certify {} --out {}", request.display(), signed.display());
+        call(away.path(), &certify).expect("signed");
+        call(second.path(), &format!("root accept {}", signed.display())).expect("accepted");
+        assert_eq!(papers(&layout).certificate.name, "vm2");
+        // A revocation alone is for brokers to spread.
+        let revoke = format!("root revoke {} --out {}", PublicKey([7; 32]), signed.display());
+        call(away.path(), &revoke).expect("revoked");
+        call(second.path(), &format!("root accept {}", signed.display())).expect("accepted");
+        assert_eq!(papers(&layout).revocations.len(), 1);
+        assert_eq!(papers(&layout).predecessors().count(), 0, "revoked, not succeeded");
+    }
 }

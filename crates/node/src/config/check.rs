@@ -114,6 +114,7 @@ fn join(raw: &raw::Join) -> Checked<Join> {
         ssid: raw.ssid.as_ref().map(|text| line_of_text(text, 64)).transpose()?,
         secret: raw.secret.as_ref().map(secret).transpose()?,
         contact: raw.contact.as_ref().map(|text| line_of_text(text, 128)).transpose()?,
+        broker: raw.broker.as_ref().map(key).transpose()?,
     })
 }
 

@@ -57,6 +57,7 @@ table! {
         pub(super) ssid: Option<Spanned<String>>,
         pub(super) secret: Option<Spanned<String>>,
         pub(super) contact: Option<Spanned<String>>,
+        pub(super) broker: Option<Spanned<String>>,
     }
 }
 

@@ -40,6 +40,7 @@ fn full() -> Config {
             ssid: Some("quintana \"libre\" \\ ñ".into()),
             secret: Some(Secret::new([3; 16])),
             contact: Some("ana@example.net".into()),
+            broker: Some(key),
         },
         lans: vec![
             Lan {

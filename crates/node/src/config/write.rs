@@ -120,6 +120,10 @@ fn join(out: &mut String, join: &Join) {
     out.push_str("# The mesh's network name: gateways of one mesh propose the same prefix.\n");
     text_or(out, "ssid", join.ssid.as_deref(), "quintanalibre.org.ar");
     text_or(out, "contact", join.contact.as_deref(), "someone@example.net");
+    if let Some(broker) = &join.broker {
+        out.push_str("# The broker whose invitation it was: asked even while another's prefix is held.\n");
+        set(out, "broker", quote(&broker.to_string()), false);
+    }
     if let Some(secret) = &join.secret {
         out.push_str("# Of the invitation; admits this node once.\n");
         let text = secret.expose_text();

@@ -3,6 +3,7 @@
 use crate::api::Caller;
 use crate::config;
 use crate::daemon::asking::Asking;
+use crate::daemon::hearing::Hearing;
 use crate::daemon::notify::{Look, Notifier};
 use crate::daemon::registry_calls::{Context, Kept, LinkParts};
 use crate::daemon::setup::BrokerParts;
@@ -38,6 +39,8 @@ pub(crate) enum Answer {
     Spread(Statements),
     /// Somebody has changed the registry: to be told to those who listen.
     Happened { code: &'static str, message: String },
+    /// The registry has taken in what members told, or not.
+    Heard(Result<(), Refused>),
 }
 
 /// A peer's request.
@@ -60,6 +63,7 @@ pub(crate) struct Broker {
     kept: Kept,
     backups: PathBuf,
     expire_at: Instant,
+    pub(super) hearing: Hearing,
 }
 
 /// How often the registry looks what time has brought about.
@@ -73,7 +77,8 @@ impl Broker {
         wall: UnixTime,
     ) -> Result<Self, CliError> {
         let (store, registry) = Store::open(&parts.database).map_err(|error| store_trouble(&error))?;
-        let issuer = Issuer::new(parts.signing.clone(), parts.certificate.clone(), Vec::new())
+        let hearing = Hearing::new(&parts, &registry);
+        let issuer = Issuer::new(parts.signing.clone(), parts.papers.certificate.clone(), Vec::new())
             .map_err(|error| CliError::new(Trouble::KeyFileDamaged, error.to_string()))?;
         let known: Vec<Prefix> = registry.pools().map(|pool| pool.prefix).collect();
         let (back, answers) = mpsc::unbounded_channel();
@@ -105,9 +110,16 @@ impl Broker {
             kept: Kept::default(),
             backups: parts.database.with_file_name("backups"),
             expire_at: Instant::ZERO,
+            hearing,
         };
+        if broker.hearing.waits() {
+            tracing::warn!("the registry waits for members to tell what was granted before");
+            broker.desk().hold();
+        }
         broker.configure(config, wall, &known);
-        broker.spread_all(wall);
+        if !broker.hearing.waits() {
+            broker.begin(wall);
+        }
         Ok(broker)
     }
 
@@ -119,7 +131,8 @@ impl Broker {
     /// What is wrong with what it does beside.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let keylist = self.keylist.as_ref().and_then(|keylist| super::keylist::problem(&keylist.report()));
-        keylist.into_iter().chain(self.notifier.as_ref().and_then(Notifier::problem)).collect()
+        let notifier = self.notifier.as_ref().and_then(Notifier::problem);
+        keylist.into_iter().chain(notifier).chain(self.hearing.problem()).collect()
     }
 
     /// Shows the notifier who waits.
@@ -195,17 +208,24 @@ impl Broker {
         );
     }
 
-    /// Everything in force goes to the node, which may have lost its state.
-    fn spread_all(&self, wall: UnixTime) {
-        let back = self.back.clone();
+    /// Everything in force goes to the node, which may have lost its state; then what the root took back.
+    pub(super) fn begin(&self, wall: UnixTime) {
+        let (back, taken_back) = (self.back.clone(), self.hearing.taken_back());
         self.desk().statements(
             wall,
             Box::new(move |answer| {
-                if let Ok(statements) = answer {
+                if let Ok(mut statements) = answer {
+                    // In the same breath, and behind the certificates that take the place of those that end by it.
+                    statements.revocations.extend(taken_back);
                     drop(back.send(Answer::Spread(statements)));
                 }
             }),
         );
+    }
+
+    /// The way back from the desk.
+    pub(super) fn back(&self) -> mpsc::UnboundedSender<Answer> {
+        self.back.clone()
     }
 
     /// The next answer.
@@ -354,6 +374,10 @@ impl super::Daemon {
         let wall = ln6_host::clock::wall();
         let network = self.node.network;
         match &self.broker {
+            // Nobody would believe what it signs.
+            Some(_) if super::hearing::revoked(&self.control, wall).is_some() => {
+                tracing::debug!(%from, "asked for a delegation, but the root took this broker's certificate back");
+            }
             Some(broker) => broker.ask(wall, &network, Asked { from, address, renew, request }),
             None => tracing::debug!(%from, "asked for a delegation, but this is no broker"),
         }
@@ -382,6 +406,7 @@ impl super::Daemon {
                 return;
             }
             Answer::Spread(statements) => ControlCommand::Publish(items(statements)),
+            Answer::Heard(answer) => return self.has_heard(now, answer),
             Answer::Happened { code, message } => {
                 return self.news.happened(code, message, ln6_host::clock::wall());
             }

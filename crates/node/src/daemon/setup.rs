@@ -48,6 +48,8 @@ const LOOKUP: Duration = Duration::from_secs(3);
 pub(crate) struct Options {
     pub(crate) layout: Layout,
     pub(crate) config: Config,
+    #[cfg(feature = "broker")]
+    pub(crate) alone: bool,
     pub(crate) log: LogLevel,
 }
 
@@ -80,7 +82,13 @@ pub(crate) struct Parts {
 pub(crate) struct BrokerParts {
     pub(crate) database: std::path::PathBuf,
     pub(crate) signing: ln6_crypto::SigningKey,
-    pub(crate) certificate: ln6_crypto::Signed<ln6_crypto::Certificate>,
+    pub(crate) papers: certificate::Papers,
+    /// Whether its node remembers nothing at all.
+    pub(crate) fresh: bool,
+    /// What its node remembers of what it said.
+    pub(crate) remembered: Option<ln6_crypto::Head>,
+    /// Nobody is left who could know more than its registry.
+    pub(crate) alone: bool,
 }
 
 /// A node that is ready to be served.
@@ -103,7 +111,13 @@ pub(crate) struct Node {
 
 /// Opens everything.
 pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
-    let Options { layout, config, log } = options;
+    let Options {
+        layout,
+        config,
+        #[cfg(feature = "broker")]
+        alone,
+        log,
+    } = options;
     layout.create()?;
     let lock = Lock::take(&layout.lock)?;
     let network = config.network.clone().ok_or_else(|| {
@@ -132,8 +146,16 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
 
     let clock = Clock::start();
     let wall = ln6_host::clock::wall();
-    let broker_parts = broker_parts(&layout, &config, &network.fingerprint, &identity)?;
+    #[cfg_attr(not(feature = "broker"), expect(unused_mut, reason = "only a broker's are told more"))]
+    let mut broker_parts = broker_parts(&layout, &config, &network.fingerprint, &identity)?;
     let mut saved = from_stored(loaded.state);
+    #[cfg(feature = "broker")]
+    if let Some(parts) = &mut broker_parts {
+        // No node speaks before it has reserved time on its disk.
+        parts.fresh = saved.stamp_ceiling == 0;
+        parts.remembered = super::hearing::remembered(&saved.items, &parts.signing.verify_key());
+        parts.alone = alone;
+    }
     if let Some(own) = &broker_parts {
         saved.items.insert(0, own_certificate(own));
     }
@@ -316,13 +338,19 @@ fn broker_parts(
     }
     let missing = || {
         let message = format!("there is no broker certificate {}", layout.certificate.display());
-        CliError::new(Trouble::NotABroker, message).hint("restore it from your backup: 'ln6d init' made it")
+        CliError::new(Trouble::NotABroker, message).hint(format!(
+            "ask the root for it ('{} root request'), or restore it from your backup",
+            layout.command
+        ))
     };
-    let certificate = certificate::load(&layout.certificate, network)?.ok_or_else(missing)?;
+    let papers = certificate::load(&layout.certificate, network)?.ok_or_else(missing)?;
     Ok(Some(BrokerParts {
         database: layout.registry.clone(),
         signing: identity.signing.clone(),
-        certificate,
+        papers,
+        fresh: false,
+        remembered: None,
+        alone: false,
     }))
 }
 
@@ -345,7 +373,7 @@ enum NoBroker {}
 
 #[cfg(feature = "broker")]
 fn own_certificate(parts: &BrokerParts) -> control::message::Item {
-    let bytes = parts.certificate.bytes().clone();
+    let bytes = parts.papers.certificate.bytes().clone();
     control::message::Item { kind: control::message::ItemKind::Certificate, bytes }
 }
 
@@ -377,6 +405,7 @@ async fn control_config(
         size: config.join.size.unwrap_or(0),
         ssid: config.join.ssid.clone(),
         secret: config.join.secret.as_ref().map(|secret| *secret.expose()),
+        broker: config.join.broker,
         contact: config.join.contact.clone(),
     });
     let asked = control::Config {

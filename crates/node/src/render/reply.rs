@@ -104,6 +104,10 @@ impl Render for SetupReply {
     fn render(&self, style: Style) -> String {
         let mut out = match self.done.as_str() {
             "initialised" => format!("{} is the broker of a new network.\n", style.paint.bold(&self.name)),
+            "prepared" => format!(
+                "{} is ready to be a broker of the network, once its root has signed.\n",
+                style.paint.bold(&self.name)
+            ),
             "updated" => {
                 format!("{} is set up anew, in the network it was in.\n", style.paint.bold(&self.name))
             }

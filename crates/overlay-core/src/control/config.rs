@@ -66,6 +66,8 @@ pub struct Wish {
     pub ssid: Option<String>,
     /// One-time secret of an invitation.
     pub secret: Option<[u8; 16]>,
+    /// The broker that is asked even while another's delegation is held, and the only one that sees the secret.
+    pub broker: Option<PublicKey>,
     /// How to reach the operator.
     pub contact: Option<String>,
 }
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_wish_does_not_show_its_secret() {
-        let wish = Wish { size: 56, ssid: None, secret: Some([171; 16]), contact: None };
+        let wish = Wish { size: 56, ssid: None, secret: Some([171; 16]), broker: None, contact: None };
         let shown = format!("{wish:?}");
         assert!(shown.contains("redacted") && !shown.contains("171"), "{shown}");
     }

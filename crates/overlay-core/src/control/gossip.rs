@@ -151,6 +151,11 @@ impl Gossip {
         self.neighbours.values().map(due).min()
     }
 
+    /// Whether there are neighbours, and each of them has had the same items at some moment since it came up.
+    pub fn in_step(&self) -> bool {
+        !self.neighbours.is_empty() && self.neighbours.values().all(|neighbour| neighbour.agreed)
+    }
+
     fn handle_digest(&mut self, now: Instant, from: PeerIdx, digest: &Digest, membership: &Membership) {
         let Some(neighbour) = self.neighbours.get_mut(&from) else { return };
         if neighbour.receive.take(now, 8) {

@@ -11,7 +11,7 @@ use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
 use ln6_crypto::{Certificate, Endpoint, EndpointKind, ItemId, NodeRecord, Signed};
-use ln6_types::{Instant, Prefix, PublicKey, UnixTime};
+use ln6_types::{Instant, Prefix, PublicKey, UnixTime, VerifyKey, gathered};
 use std::collections::BTreeSet;
 
 /// How often an unanswered or waiting request is repeated.
@@ -41,9 +41,21 @@ const SEQNO_ROOM: u16 = 128;
 const SEQNO_PAUSE: Duration = Duration::from_secs(30);
 
 impl Control {
-    /// The brokers' peer numbers.
-    pub(crate) fn broker_peers(&self) -> Vec<PeerIdx> {
-        self.brokers.iter().filter_map(|broker| self.peers.by_key(&broker.key)).collect()
+    /// The peer numbers of the brokers: those known by configuration, and those that the root certified.
+    pub(crate) fn broker_peers(&self, wall: UnixTime) -> Vec<PeerIdx> {
+        let told = self.brokers.iter().map(|broker| broker.key);
+        let keys: BTreeSet<PublicKey> = gathered(told.chain(self.membership.brokers(wall)));
+        keys.iter().filter(|key| **key != self.key).filter_map(|key| self.peers.by_key(key)).collect()
+    }
+
+    /// Whether `key` is a broker by configuration.
+    pub(crate) fn is_told_broker(&self, key: &PublicKey) -> bool {
+        self.brokers.iter().any(|broker| broker.key == *key)
+    }
+
+    /// Whether `key` may answer this node's requests: a broker by configuration or by a live certificate.
+    fn answers(&self, key: &PublicKey, wall: UnixTime) -> bool {
+        self.is_told_broker(key) || self.is_broker_key(key, wall)
     }
 
     /// Whether a live certificate of `key` makes it an exit.
@@ -69,20 +81,24 @@ impl Control {
         all
     }
 
-    pub(crate) fn is_broker(&self) -> bool {
-        !self.pools_of_own.is_empty()
+    pub(crate) fn is_broker(&self, now: Instant) -> bool {
+        self.is_broker_key(&self.key, self.wall(now))
     }
 
-    /// Whether there is something to ask the broker for.
-    pub(crate) fn wants_grant(&self, now: Instant) -> Option<Ask> {
+    /// What there is to ask the broker with this key: to renew what it gave, once that has grown old; or to let this node in,
+    /// while nobody else did or the operator says that this one shall as well.
+    pub(crate) fn wants_grant(&self, now: Instant, broker: &PublicKey) -> Option<Ask> {
         let wall = self.wall(now);
-        match self.membership.live(&self.key, wall) {
-            None => self.wish.is_some().then_some(Ask::Join),
+        let signs = self.membership.sign_keys(broker);
+        let mut held = self.membership.live_all(&self.key, wall).peekable();
+        let wished = self.wish.as_ref().is_some_and(|wish| wish.broker == Some(*broker));
+        let joins = self.wish.is_some() && (held.peek().is_none() || wished);
+        match held.find(|certificate| signs.contains(&certificate.issuer)) {
             Some(certificate) => {
                 let life = certificate.not_after.since(certificate.not_before);
-                let due = certificate.not_after - life / 3;
-                (wall >= due && !self.is_broker()).then_some(Ask::Renew)
+                (wall >= certificate.not_after - life / 3).then_some(Ask::Renew)
             }
+            None => joins.then_some(Ask::Join),
         }
     }
 
@@ -90,10 +106,10 @@ impl Control {
     pub(crate) fn try_join(&mut self, now: Instant, idx: PeerIdx) {
         let Some(peer) = self.peers.get(idx) else { return };
         let key = peer.key;
-        if !peer.connected() || !self.brokers.iter().any(|broker| broker.key == key) || now < self.ask_at {
+        if !peer.connected() || !self.answers(&key, self.wall(now)) || now < self.ask_at {
             return;
         }
-        let Some(ask) = self.wants_grant(now) else { return };
+        let Some(ask) = self.wants_grant(now, &key) else { return };
         self.ask_at = now + Duration::from_secs(3);
         let proof = join_proof(&self.signing, &self.network, &self.key);
         let wish = self.wish.clone();
@@ -103,7 +119,11 @@ impl Control {
             holder: None,
             size: wish.as_ref().map_or(0, |wish| wish.size),
             ssid: wish.as_ref().and_then(|wish| wish.ssid.clone()),
-            secret: wish.as_ref().and_then(|wish| wish.secret).filter(|_| ask == Ask::Join),
+            // An invitation is of one broker; another has no use for its secret.
+            secret: wish
+                .as_ref()
+                .filter(|wish| ask == Ask::Join && wish.broker.is_none_or(|broker| broker == key))
+                .and_then(|wish| wish.secret),
             sign: self.signing.verify_key(),
             proof,
             contact: wish.and_then(|wish| wish.contact),
@@ -121,8 +141,12 @@ impl Control {
 
     pub(crate) fn handle_join_reply(&mut self, now: Instant, idx: PeerIdx, reply: JoinReply) {
         let Some(key) = self.peers.get(idx).map(|peer| peer.key) else { return };
-        if !self.brokers.iter().any(|broker| broker.key == key) {
+        if !self.answers(&key, self.wall(now)) {
             self.reject_from(idx, "an answer to a request that was not made there");
+            return;
+        }
+        if !self.is_told_broker(&key) && self.wants_grant(now, &key).is_none() {
+            // Gossip was faster, or a broker speaks unasked.
             return;
         }
         match reply {
@@ -177,7 +201,7 @@ impl Control {
     /// Certificates, revocations, heads and records that somebody sent.
     pub(crate) fn handle_items(&mut self, now: Instant, idx: PeerIdx, mut items: Vec<Item>) {
         let Some(peer) = self.peers.get(idx) else { return };
-        let trusted = peer.kind == PeerKind::Node || self.brokers.iter().any(|broker| broker.key == peer.key);
+        let trusted = peer.kind == PeerKind::Node || self.is_told_broker(&peer.key);
         if !trusted {
             // A guest may show its own chain, nothing else.
             items.retain(|item| item.kind == ItemKind::Certificate);
@@ -202,6 +226,11 @@ impl Control {
             self.refuse_item(idx, refused);
         }
         self.pass_on(out);
+        let guest = self.peers.get(idx).filter(|peer| peer.kind == PeerKind::Guest).map(|peer| peer.key);
+        if !heard.new.is_empty() && guest.is_some_and(|key| !self.membership.status(&key, wall).holds()) {
+            // It shows a chain that somebody took back while it was away, or before it came.
+            self.tell_why(now, idx);
+        }
     }
 
     /// New items are kept: what follows from them is looked at, at once or as soon as may be.
@@ -412,7 +441,7 @@ impl Control {
     }
 
     /// A node that lost its rights is told by what: as a guest it hears no gossip any more.
-    fn tell_why(&mut self, now: Instant, idx: PeerIdx) {
+    pub(crate) fn tell_why(&mut self, now: Instant, idx: PeerIdx) {
         let Some(key) = self.peers.get(idx).filter(|peer| peer.connected()).map(|peer| peer.key) else {
             return;
         };
@@ -426,8 +455,14 @@ impl Control {
         let status = self.membership.status(&self.key, wall);
         let live = self.membership.live(&self.key, wall).cloned();
         let changed = std::mem::replace(&mut self.is_member, status.holds()) != status.holds();
-        let held: Vec<Prefix> = live.as_ref().map(|own| own.originate.clone()).unwrap_or_default();
-        self.pools_of_own = live.as_ref().map(|own| own.delegate.clone()).unwrap_or_default();
+        // Several brokers may have given something each.
+        let together = |list: fn(&Certificate) -> &Vec<Prefix>| {
+            let all: BTreeSet<Prefix> =
+                gathered(self.membership.live_all(&self.key, wall).flat_map(list).copied());
+            all.into_iter().collect::<Vec<Prefix>>()
+        };
+        let held = together(|own| &own.originate);
+        self.pools_of_own = together(|own| &own.delegate);
         match status {
             CertificateStatus::Live => self.standing = Standing::Member,
             CertificateStatus::InGrace => self.standing = Standing::InGrace,
@@ -564,12 +599,25 @@ impl Control {
         }
     }
 
+    /// The brokers that gave this node what it holds; all, if none of them is known.
+    fn givers(&self, wall: UnixTime) -> Vec<PeerIdx> {
+        let issuers: BTreeSet<VerifyKey> =
+            gathered(self.membership.live_all(&self.key, wall).map(|certificate| certificate.issuer));
+        let gave = |idx: &PeerIdx| {
+            let key = self.peers.get(*idx).map(|peer| peer.key);
+            key.is_some_and(|key| !self.membership.sign_keys(&key).is_disjoint(&issuers))
+        };
+        let all = self.broker_peers(wall);
+        let gave: Vec<PeerIdx> = all.iter().copied().filter(gave).collect();
+        if gave.is_empty() { all } else { gave }
+    }
+
     /// Gives the delegation back.
     pub(crate) fn leave(&mut self, now: Instant) -> Result<(), Refusal> {
         if self.held.is_empty() {
             return Err(Refusal::NoDelegation);
         }
-        let brokers = self.broker_peers();
+        let brokers = self.givers(self.wall(now));
         if brokers.is_empty() {
             return Err(Refusal::NoBroker);
         }
@@ -595,8 +643,8 @@ impl Control {
     }
 
     pub(crate) fn handle_left(&mut self, now: Instant, idx: PeerIdx, refused: Option<&str>) {
-        let broker =
-            self.peers.get(idx).is_some_and(|peer| self.brokers.iter().any(|broker| broker.key == peer.key));
+        let key = self.peers.get(idx).map(|peer| peer.key);
+        let broker = key.is_some_and(|key| self.answers(&key, self.wall(now)));
         if let Some(code) = refused.filter(|_| broker) {
             let why = format!("the broker keeps the delegation: {}", printable(code));
             self.reject_from(idx, &why);

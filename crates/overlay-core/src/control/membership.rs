@@ -13,6 +13,7 @@ mod store;
 
 pub use held::Missing;
 pub use judge::{CertificateStatus, OriginRefusal};
+pub use keep::SignedBy;
 pub use store::Store;
 
 use crate::PeerIdx;
@@ -250,7 +251,9 @@ impl Membership {
         }
         let issuer = self.issuers.entry(head.issuer).or_default();
         if let Some(old) = &issuer.head {
-            if (head.at, old.id()) < (old.at, head.id()) {
+            // Of one second, the one that counts more is the later one.
+            let order = |head: &Head| (head.at, head.last, head.certificates);
+            if (order(&head), old.id()) < (order(old), head.id()) {
                 return Err(RefusedItem::Superseded);
             }
             self.store.remove(old.id());
@@ -348,14 +351,27 @@ impl Membership {
         self.heads().filter_map(|head| Some((who(head)?, head.at))).collect()
     }
 
-    /// The revocations that name `key`, or a certificate of it.
+    /// The revocations that name `key` or a certificate of it, or the same of those that signed for it.
     pub fn revocations_of(&self, key: &PublicKey) -> Vec<Item> {
-        let grants = self.grants.get(key);
+        let mut keys = vec![*key];
+        // As many steps as a chain has.
+        for step in 0..usize::from(MAX_DEPTH) {
+            let Some(below) = keys.get(step) else { break };
+            let issuers = self.grants.get(below).into_iter().flat_map(BTreeMap::keys);
+            let above: Vec<PublicKey> =
+                issuers.filter_map(|sign| self.by_sign.get(sign)).map(|(key, _)| *key).collect();
+            for key in above {
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        }
         let names = |issuer: &VerifyKey, what: Revoked| match what {
-            Revoked::Key(named) => named == *key,
-            Revoked::Serial(serial) => grants
-                .and_then(|by_issuer| by_issuer.get(issuer))
-                .is_some_and(|grants| grants.has_serial(serial)),
+            Revoked::Key(named) => keys.contains(&named),
+            Revoked::Serial(serial) => keys.iter().any(|key| {
+                let grants = self.grants.get(key).and_then(|by_issuer| by_issuer.get(issuer));
+                grants.is_some_and(|grants| grants.has_serial(serial))
+            }),
         };
         self.issuers
             .iter()

@@ -50,14 +50,25 @@ impl Control {
         }
     }
 
+    /// Whether a broker numbers single hosts in it: the last /64 of a pool. Its LAN has that only if there is nothing better.
+    fn is_for_hosts(&self, held: Prefix) -> bool {
+        let last = |pool: &Prefix| pool.part(64, (1u128 << (64 - pool.len().min(64))) - 1);
+        self.pools_of_own.iter().any(|pool| last(pool) == Some(held))
+    }
+
     fn lan_plans(&self) -> Vec<LanPlan> {
         let connected = self.hopeful.is_some() || self.peers.iter().any(|peer| peer.connected());
         let mut plans = Vec::new();
         for (place, lan) in self.lans.iter().enumerate() {
             let subnet = u128::from(lan.subnet.unwrap_or(place as u64));
-            let prefix =
-                self.held.iter().filter(|held| held.len() <= 64).find_map(|held| held.part(64, subnet));
-            let prefixes: Vec<LanPrefix> = prefix.into_iter().map(lan_prefix).collect();
+            // Of each delegation: several brokers may have given one, and while a holder moves it has the old and the new.
+            let part = |held: &Prefix| held.part(64, subnet).filter(|_| held.len() <= 64);
+            let (hosts, lans): (Vec<Prefix>, Vec<Prefix>) =
+                self.held.iter().partition(|held| self.is_for_hosts(**held));
+            let mut prefixes: Vec<LanPrefix> = lans.iter().filter_map(part).map(lan_prefix).collect();
+            if prefixes.is_empty() {
+                prefixes.extend(hosts.iter().find_map(part).map(lan_prefix));
+            }
             let gone =
                 self.was_held.iter().filter(|held| held.len() <= 64).filter_map(|held| held.part(64, subnet));
             let deprecated: Vec<LanPrefix> =

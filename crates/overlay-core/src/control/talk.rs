@@ -184,7 +184,7 @@ impl Control {
             transit: self.transit,
             meta,
             ask,
-            wall: self.is_broker().then(|| self.wall(now)),
+            wall: self.is_broker(now).then(|| self.wall(now)),
         };
         self.say_reliably(now, idx, Body::Hello(hello));
     }
@@ -206,7 +206,7 @@ impl Control {
         peer.version = hello.version;
         peer.transit = hello.transit;
         peer.meta.theirs = hello.meta;
-        peer.introduced = true;
+        let first = !std::mem::replace(&mut peer.introduced, true);
         // Whatever we asked is answered.
         for waiting in peer.outbox.values_mut() {
             if let Body::Hello(ours) = &mut waiting.message.body {
@@ -214,13 +214,17 @@ impl Control {
             }
         }
         let (key, kind) = (peer.key, peer.kind);
-        let is_told_broker = self.brokers.iter().any(|broker| broker.key == key);
+        let is_told_broker = self.is_told_broker(&key);
         if let Some(wall) = hello.wall.filter(|_| is_told_broker) {
             self.hear_time(now, key, wall);
         }
         if hello.ask {
             self.say_hello(now, idx, false);
             self.say_chain(now, idx);
+        }
+        if first && kind == PeerKind::Guest {
+            // It may have been away while its rights were taken, and nobody gossips with a guest.
+            self.tell_why(now, idx);
         }
         if let Some(address) = hello.seen_at.filter(|_| is_told_broker || kind == PeerKind::Node) {
             self.seen_by(now, key, address);
@@ -280,13 +284,17 @@ impl Control {
     /// Gives up on an unanswered request after a while and asks again.
     pub(crate) fn join_due(&mut self, now: Instant) {
         self.join_at = now + JOIN_AGAIN + self.jitter.millis(2_000);
-        if self.wants_grant(now).is_none() {
-            self.join_at = now + NOTHING_TO_ASK;
-            return;
+        let mut asked = false;
+        for idx in self.broker_peers(self.wall(now)) {
+            let key = self.peers.get(idx).map(|peer| peer.key);
+            if key.is_some_and(|key| self.wants_grant(now, &key).is_some()) {
+                asked = true;
+                self.want(now, idx);
+                self.try_join(now, idx);
+            }
         }
-        for idx in self.broker_peers() {
-            self.want(now, idx);
-            self.try_join(now, idx);
+        if !asked {
+            self.join_at = now + NOTHING_TO_ASK;
         }
     }
 

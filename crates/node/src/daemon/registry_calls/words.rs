@@ -36,7 +36,12 @@ pub(super) fn sentence(what: &What, name: Option<&str>, prefixes: &[Prefix]) -> 
     let who = name.unwrap_or("somebody");
     let held = || if prefixes.is_empty() { who.to_owned() } else { format!("{who} ({})", list(prefixes)) };
     match what {
-        What::Epoch { epoch } => format!("the registry was restored from a backup: epoch {epoch}"),
+        What::Epoch { epoch } => {
+            format!("the registry heard from the members what it had not known: epoch {epoch}")
+        }
+        What::Succeeded { broker } => {
+            format!("took over what the broker with the key {broker} had delegated")
+        }
         What::PoolSet(pool) if pool.open => {
             format!(
                 "pool {}: gives /{} to /{}, usually /{}",

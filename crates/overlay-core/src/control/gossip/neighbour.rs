@@ -65,6 +65,8 @@ pub(super) struct Neighbour {
     pub(super) next_digest: Instant,
     /// Whether something was found to differ since the digests were last equal.
     differs: bool,
+    /// Whether they were equal once.
+    pub(super) agreed: bool,
     retry: Duration,
     pushes: Queue<ItemId>,
     pulls: Queue<u64>,
@@ -79,6 +81,7 @@ impl Neighbour {
             receive: Budget::new(now, 100, 500),
             next_digest: now,
             differs: false,
+            agreed: false,
             retry: FIRST_RETRY,
             pushes: Queue::new(MAX_PUSHES),
             pulls: Queue::new(MAX_PULLS),
@@ -104,6 +107,7 @@ impl Neighbour {
     /// Its digest came: name what we have wherever it differs.
     pub(super) fn compare(&mut self, now: Instant, theirs: &Digest, ours: &Digest) {
         self.differs = theirs.buckets != ours.buckets;
+        self.agreed |= !self.differs;
         for (bucket, (a, b)) in theirs.buckets.iter().zip(&ours.buckets).enumerate() {
             if a != b {
                 let from = (bucket as u64) << 60;

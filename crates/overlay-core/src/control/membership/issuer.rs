@@ -15,6 +15,9 @@ pub(super) struct Issuer {
     keys: BTreeMap<PublicKey, Reason>,
 }
 
+/// The half of a number that counts within an epoch.
+const LOW: u64 = u32::MAX as u64;
+
 /// A suspension never hides a revocation.
 fn graver(old: Option<Reason>, new: Reason) -> Reason {
     match old {
@@ -65,10 +68,11 @@ impl Issuer {
         self.keys.get(key).copied()
     }
 
-    /// How many revocations its head counts that have not arrived.
+    /// How many revocations its head counts in its epoch (the high half of the number) that have not arrived.
     pub(super) fn gap(&self) -> u64 {
         let last = self.head.as_ref().map_or(0, |head| head.last);
-        last - (self.revocations.range(..=last).count() as u64).min(last)
+        let (epoch, counted) = (last & !LOW, last & LOW);
+        counted - (self.revocations.range(epoch..=last).count() as u64).min(counted)
     }
 
     /// How many of its keys are still within their grace, but for `key`.

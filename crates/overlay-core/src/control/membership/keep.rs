@@ -3,11 +3,33 @@
 use super::grants::Grants;
 use super::{MAX_ISSUERS, MEMORY, Membership};
 use crate::control::message::{Item, ItemKind};
-use ln6_crypto::{Certificate, ItemId, Signed};
+use ln6_crypto::{Certificate, Head, ItemId, Revocation, Signed};
 use ln6_types::{PublicKey, UnixTime, VerifyKey};
 use std::collections::BTreeMap;
 
+/// What one issuer has signed, as far as it is kept.
+#[derive(Debug, Default)]
+pub struct SignedBy<'m> {
+    /// Certificates: of each key the two newest.
+    pub certificates: Vec<&'m Certificate>,
+    /// Revocations, by number.
+    pub revocations: Vec<&'m Revocation>,
+    /// Its newest head.
+    pub head: Option<&'m Head>,
+}
+
 impl Membership {
+    /// All that is kept of what this key has signed.
+    pub fn signed_by(&self, issuer: &VerifyKey) -> SignedBy<'_> {
+        let Some(known) = self.issuers.get(issuer) else { return SignedBy::default() };
+        let grants = known.children.keys().filter_map(|key| self.grants.get(key)?.get(issuer));
+        SignedBy {
+            certificates: grants.flat_map(Grants::all).map(Signed::value).collect(),
+            revocations: known.revocations.values().map(Signed::value).collect(),
+            head: known.head.as_ref().map(Signed::value),
+        }
+    }
+
     /// Forgets what waited too long for what it hangs on.
     pub fn purge_held(&mut self, wall: UnixTime) {
         self.held.purge(wall);

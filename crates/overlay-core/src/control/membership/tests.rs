@@ -524,6 +524,28 @@ fn a_head_shows_the_gap() {
 }
 
 #[test]
+fn of_two_heads_of_one_second_the_one_that_counts_more_is_kept_in_either_order() {
+    for (first, second) in [(4, 5), (5, 4)] {
+        let mut membership = with(&[broker(), head(BROKER, NOW, first)]);
+        let offered = membership.offer(&head(BROKER, NOW, second), PeerIdx(1), NOW);
+        assert_eq!(offered.is_ok(), second > first);
+        assert_eq!(membership.heads().map(|head| head.last).collect::<Vec<_>>(), [5]);
+    }
+}
+
+#[test]
+fn the_gap_counts_within_an_epoch() {
+    const EPOCH: u64 = 1 << 32;
+    let old = revoke(BROKER, 1, Revoked::Serial(50), Reason::Left);
+    let new = revoke(BROKER, EPOCH + 2, Revoked::Serial(51), Reason::Left);
+    let mut membership = with(&[broker(), old, new]);
+    accept(&mut membership, &head(BROKER, NOW, EPOCH + 3));
+    assert_eq!(membership.gaps().collect::<Vec<_>>(), vec![(BROKER.sign(), 2)]);
+    accept(&mut membership, &head(BROKER, later(1), EPOCH));
+    assert_eq!(membership.gaps().count(), 0);
+}
+
+#[test]
 fn only_the_root_and_brokers_tell_the_time() {
     let mut membership = with(&[broker(), delegating(1)]);
     accept(&mut membership, &head(NODE, later(9_000), 0));
