@@ -62,7 +62,8 @@ impl Transmit {
         if let Some(last) = out.trains.last_mut()
             && (1..SEGMENTS).contains(&self.open)
             && (last.to, last.ecn, last.all.at + last.all.len) == (to, ecn, at)
-            && last.fragmentation == fragmentation
+            // A train shares one fate: what is too long for a link would take along what is not.
+            && (last.fragmentation, fragmentation != Fragmentation::Never) == (fragmentation, true)
             && len <= u32::from(last.stride)
             && last.all.len + len <= TRAIN
         {
@@ -99,11 +100,11 @@ mod tests {
     fn what_must_not_be_fragmented_rides_alone() {
         let (mut transmit, mut out) = (Transmit::new(Span::new(0, 10_000)), Batch::default());
         let whole = Onward { fragmentation: Fragmentation::Never, ..path(1) };
-        for to in [path(1), whole, path(1)] {
+        for to in [path(1), whole, whole, path(1)] {
             let at = transmit.take(80).expect("room");
             transmit.send(to, Ecn(0), at, 80, &mut out);
         }
-        assert_eq!(out.trains.len(), 3);
+        assert_eq!(out.trains.len(), 4);
     }
 
     #[test]

@@ -24,7 +24,7 @@ const VOLLEYS_MOST: u8 = 5;
 const WAIT: [Duration; 3] =
     [Duration::from_millis(120), Duration::from_millis(300), Duration::from_millis(1000)];
 /// Under traffic the MTU is confirmed so often at most, and looked for upwards so often.
-pub(crate) const TICK: Duration = Duration::from_millis(500);
+pub(crate) const TICK: Duration = Duration::from_millis(300);
 const RAISE: Duration = Duration::from_secs(15);
 /// The same while few octets are sent, but long packets among them; and while there is hardly any traffic (RFC 8899,
 /// PMTU_RAISE_TIMER).

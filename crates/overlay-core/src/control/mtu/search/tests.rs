@@ -138,8 +138,8 @@ fn where_not_even_1280_fit_they_are_promised_in_pieces() {
 }
 
 #[test]
-fn a_shrink_under_traffic_is_noticed_within_a_second_and_a_half() {
-    for (rtt, within) in [(1, 1100), (20, 1100), (100, 1600), (400, 3900)] {
+fn a_shrink_under_traffic_is_noticed_within_a_second_or_a_few_round_trips() {
+    for (rtt, within) in [(1, 750), (20, 750), (100, 1200), (400, 3400)] {
         for phase in 0..7 {
             let mut line = Line::new(1420);
             line.rtt = Duration::from_millis(rtt);
