@@ -62,7 +62,7 @@ pub(crate) struct PathMtu {
     answers: bool,
     rtt: Option<Duration>,
     trial: Option<Trial>,
-    /// When a trial ended or began last, and one that looked upwards.
+    /// When a trial began last, and one that looked upwards.
     tried: Instant,
     raised: Instant,
     /// What had been sent then, and when it was looked at last.
@@ -261,7 +261,7 @@ impl PathMtu {
             (self.mtu, self.whole) = (octets.min(self.cap), true);
         }
         if over {
-            (self.trial, self.tried) = (None, now);
+            self.trial = None;
         }
         before != (self.mtu, self.whole)
     }
@@ -293,7 +293,6 @@ impl PathMtu {
 
     fn conclude(&mut self, now: Instant) -> bool {
         let Some(trial) = self.trial.take() else { return false };
-        self.tried = now;
         let before = (self.mtu, self.whole);
         if trial.goal != Goal::Raise && trial.marked {
             (self.mtu, self.whole) = match trial.best() {

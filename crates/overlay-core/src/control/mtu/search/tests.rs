@@ -74,7 +74,7 @@ impl Line {
         while self.now < end {
             self.now += STEP;
             self.sent.octets += self.rate / 100;
-            self.sent.packets += (self.rate / 100).div_ceil(u64::from(self.mtu.mtu(CAP)));
+            self.sent.packets = self.sent.octets / u64::from(self.mtu.mtu(CAP));
             let due: Vec<_> = self.answers.iter().copied().filter(|(at, ..)| *at <= self.now).collect();
             self.answers.retain(|(at, ..)| *at > self.now);
             let mut changed = false;
