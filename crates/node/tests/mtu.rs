@@ -275,14 +275,20 @@ fn over_ipv6(label: &str) -> Result<Net> {
     let isp = &net.world.isp;
     isp.sysctl("net.ipv6.conf.all.forwarding", "1")?;
     for number in [1, 2] {
+        isp.sysctl(&format!("net.ipv6.conf.g{number}.disable_ipv6"), "0")?;
+        net.world.sites[number - 1].gateway.sysctl("net.ipv6.conf.eth0.disable_ipv6", "0")?;
         isp.ip(&[&format!("addr add 2001:db8:100{number}::1/64 dev g{number} nodad")])?;
         net.world.sites[number - 1].gateway.ip(&[
             &format!("addr add 2001:db8:100{number}::2/64 dev eth0 nodad"),
             &format!("route add default via 2001:db8:100{number}::1"),
         ])?;
     }
-    let no_ipv4 = "table ip none { chain forward { type filter hook forward priority 0;
-        ip saddr { 198.51.100.2, 203.0.113.2 } ip daddr { 198.51.100.2, 203.0.113.2 } drop; } }";
+    let no_ipv4 = "table ip none {
+        chain forward {
+            type filter hook forward priority 0
+            ip saddr { 198.51.100.2, 203.0.113.2 } ip daddr { 198.51.100.2, 203.0.113.2 } drop
+        }
+    }";
     isp.run(&["nft", no_ipv4])?;
     for _ in 0..2 {
         net.join_next()?;
