@@ -26,7 +26,7 @@ fn fit() -> bool {
     there
 }
 
-/// The page's account: everybody's `nobody`.
+/// The page's account: everybody's `nobody`, whose group may open the socket.
 const PAGE: (&str, &str) = ("nobody", "65534");
 /// An account that is nothing here.
 const OTHER: &str = "60123";
@@ -38,7 +38,7 @@ fn ask(net: &Net, uid: &str, actor: Option<&str>, word: &str, body: Option<&Valu
     let (uid_option, url) = (format!("--reuid={uid}"), format!("http://ln6d/api/v1/{word}"));
     let header = format!("x-ln6d-actor: {}", actor.unwrap_or_default());
     let body = body.map(Value::to_string);
-    let mut words = vec!["setpriv", &uid_option, "--regid=0", "--clear-groups", "curl", "--silent"];
+    let mut words = vec!["setpriv", &uid_option, "--regid=65534", "--clear-groups", "curl", "--silent"];
     words.extend(["--unix-socket", socket, "--write-out", "\n%{http_code}", &url]);
     if actor.is_some() {
         words.extend(["--header", &header]);
