@@ -207,12 +207,17 @@ pub struct Extras {
 impl Extras {
     /// Everything.
     pub const ALL: Extras = Extras { fib: true, clamp: true };
-    /// What to try when more was refused, best first.
-    const LESS: [Extras; 3] = [
+    /// What to try.
+    const BEST_FIRST: [Extras; 4] = [
+        Extras::ALL,
         Extras { fib: true, clamp: false },
         Extras { fib: false, clamp: true },
         Extras { fib: false, clamp: false },
     ];
+
+    fn within(self, most: Extras) -> bool {
+        self.fib <= most.fib && self.clamp <= most.clamp
+    }
 }
 
 /// Our table in the kernel, kept by the `nft` command.
@@ -235,25 +240,23 @@ impl Firewall {
         let Some(plan) = plan else {
             return if self.applied.is_none() { Ok(()) } else { self.remove().await };
         };
-        let mut text = ruleset(plan, &self.tun, self.extras);
-        if self.applied.as_ref() == Some(&text) {
-            return Ok(());
-        }
-        let mut done = self.run(&["-f", "-"], &text).await;
-        for less in Extras::LESS {
-            let fewer = (!less.fib || self.extras.fib) && (!less.clamp || self.extras.clamp);
-            if !matches!(done, Err(FirewallError::Refused(_))) || !fewer || less == self.extras {
-                continue;
+        let mut refused = None;
+        for extras in Extras::BEST_FIRST.into_iter().filter(|extras| extras.within(self.extras)) {
+            let text = ruleset(plan, &self.tun, extras);
+            if self.applied.as_ref() == Some(&text) {
+                return Ok(());
             }
-            let fewer_rules = ruleset(plan, &self.tun, less);
-            if self.run(&["-f", "-"], &fewer_rules).await.is_ok() {
-                self.settle_for(less);
-                (text, done) = (fewer_rules, Ok(()));
+            match self.run(&["-f", "-"], &text).await {
+                Ok(()) => {
+                    self.settle_for(extras);
+                    self.applied = Some(text);
+                    return Ok(());
+                }
+                Err(error @ FirewallError::Refused(_)) => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
             }
         }
-        done?;
-        self.applied = Some(text);
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     fn settle_for(&mut self, less: Extras) {

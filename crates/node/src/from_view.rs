@@ -53,7 +53,6 @@ fn peer_row(peer: &PeerView, now: UnixTime) -> PeerRow {
         endpoint,
         through: peer.through.clone(),
         mtu: peer.mtu,
-        whole: peer.whole,
         neighbour: peer.neighbour,
         rtt_seconds: peer.rtt.map(|rtt| rtt.as_secs_f64()),
         last_handshake: peer.handshake_age.map(|age| before(now, age)),

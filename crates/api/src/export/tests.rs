@@ -34,7 +34,6 @@ fn peer(name: &str, number: u8, connected: bool) -> PeerRow {
         endpoint: None,
         through: None,
         mtu: None,
-        whole: false,
         neighbour: connected,
         rtt_seconds: None,
         last_handshake: None,

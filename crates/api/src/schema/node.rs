@@ -240,9 +240,6 @@ pub struct PeerRow {
     /// Greatest inner packet on that path, octets.
     #[serde(default)]
     pub mtu: Option<u16>,
-    /// Whether the path was seen to carry that in one piece; what does not fit otherwise goes in fragments.
-    #[serde(default)]
-    pub whole: bool,
     /// Whether Babel runs with it.
     pub neighbour: bool,
     /// Smoothed round trip.

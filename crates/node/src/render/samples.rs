@@ -92,7 +92,6 @@ pub(crate) fn peers() -> PeerList {
         endpoint: Some("203.0.113.5:6695".parse().expect("address")),
         through: None,
         mtu: Some(1412),
-        whole: true,
         neighbour: true,
         rtt_seconds: Some(0.0384),
         last_handshake: Some(Time::from_secs(1_789_999_940)),
@@ -124,7 +123,6 @@ pub(crate) fn peers() -> PeerList {
         path: None,
         through: None,
         mtu: None,
-        whole: false,
         prefixes: Vec::new(),
         last_heard: None,
         ..escuela.clone()

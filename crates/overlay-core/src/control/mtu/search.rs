@@ -89,37 +89,52 @@ struct Trial {
     /// When each volley was sent.
     sent: [Instant; VOLLEYS_MOST as usize],
     due: Instant,
-    /// Ascending, and whether each was answered.
-    sizes: Vec<(u16, bool)>,
+    /// The longest that is asked for.
+    top: u16,
+    top_answered: bool,
+    /// What else is, and what of that was answered: bits by place in [`LADDER`].
+    asked: u16,
+    answered: u16,
     /// The marker of the present volley was answered.
     marked: bool,
 }
 
+/// The steps of the ladder from `above` to below `top`.
+fn steps(above: u16, top: u16) -> u16 {
+    let bit = |at: usize| u16::from(LADDER[at] >= above && LADDER[at] < top) << at;
+    (0..LADDER.len()).fold(0, |bits, at| bits | bit(at))
+}
+
 impl Trial {
-    fn best(&self) -> Option<u16> {
-        self.sizes.iter().rev().find(|(_, answered)| *answered).map(|(size, _)| *size)
+    /// The longest that was answered, 0 for none.
+    fn best(&self) -> u16 {
+        match self.answered.checked_ilog2() {
+            _ if self.top_answered => self.top,
+            Some(at) => LADDER[at as usize],
+            None => 0,
+        }
     }
 
-    /// The longest is through: there is nothing left to ask.
-    fn is_over(&self) -> bool {
-        self.sizes.last().is_some_and(|(_, answered)| *answered)
-    }
-
-    /// Fills in what lies between what is known to pass and the longest.
-    fn widen(&mut self, above: u16) {
-        let top = self.sizes.last().map_or(0, |(size, _)| *size);
-        let known = |size: &u16| self.sizes.iter().any(|(have, _)| have == size);
-        let more: Vec<u16> = LADDER.into_iter().filter(|s| (above..top).contains(s) && !known(s)).collect();
-        self.sizes.extend(more.into_iter().map(|size| (size, false)));
-        self.sizes.sort_unstable();
+    /// Notes an answer; whether it was one to a question.
+    fn note(&mut self, octets: u16) -> bool {
+        let bit = steps(octets, octets.saturating_add(1)) & self.asked;
+        self.answered |= bit;
+        self.top_answered |= octets == self.top;
+        octets == self.top || bit != 0
     }
 
     /// Longest first, so that a marker that is answered tells of all before it.
     fn volley(&self, out: &mut Vec<Probe>) {
         let token = self.token.wrapping_add(self.volley.into());
-        let best = self.best().unwrap_or(0);
-        let open = self.sizes.iter().rev().filter(|(size, answered)| !answered && *size > best);
-        out.extend(open.map(|(size, _)| (token, *size)));
+        let best = self.best();
+        if !self.top_answered {
+            out.push((token, self.top));
+        }
+        for at in (0..LADDER.len()).rev() {
+            if self.asked & !self.answered & (1 << at) != 0 && LADDER[at] > best {
+                out.push((token, LADDER[at]));
+            }
+        }
         out.push((token, MARKER));
     }
 }
@@ -169,13 +184,13 @@ impl PathMtu {
 
     /// Looks for everything anew.
     pub(crate) fn search(&mut self, now: Instant, token: u64, sent: Sent, out: &mut Vec<Probe>) {
-        self.begin(now, Goal::Search, vec![LEAST, self.cap], token, sent, out);
+        self.begin(now, Goal::Search, (LEAST, self.cap), token, sent, out);
     }
 
     /// Somebody who should know says that the path carries less than it did; that is looked into, and not simply believed.
     pub(crate) fn doubt(&mut self, now: Instant, token: u64, sent: Sent, out: &mut Vec<Probe>) {
         if self.trial.is_none() && self.whole && self.mtu > LEAST && now.since(self.tried) >= TICK {
-            self.begin(now, Goal::Confirm, vec![self.mtu], token, sent, out);
+            self.begin(now, Goal::Confirm, (self.mtu, self.mtu), token, sent, out);
         }
     }
 
@@ -194,7 +209,7 @@ impl PathMtu {
             return;
         }
         let next = LADDER.into_iter().find(|size| *size > self.mtu).unwrap_or(cap).min(cap);
-        let more = if self.whole { vec![next, cap] } else { vec![LEAST, cap] };
+        let more = (if self.whole { next } else { LEAST }, cap);
         let cost = PART * u64::from(next + cap);
         let since = now.since(self.raised);
         let much = sent.octets.saturating_sub(self.at_raise.octets) >= cost;
@@ -206,7 +221,7 @@ impl PathMtu {
         let long = sent.octets.saturating_sub(last.octets) / packets >= LONG;
         let much = octets >= PART * u64::from(self.mtu);
         if self.whole && self.mtu > LEAST && (idle >= TICK && much || idle >= CONFIRM_SLOW && long) {
-            self.begin(now, Goal::Confirm, vec![self.mtu], token, sent, out);
+            self.begin(now, Goal::Confirm, (self.mtu, self.mtu), token, sent, out);
         }
     }
 
@@ -214,19 +229,20 @@ impl PathMtu {
         &mut self,
         now: Instant,
         goal: Goal,
-        mut sizes: Vec<u16>,
+        (low, top): (u16, u16),
         token: u64,
         sent: Sent,
         out: &mut Vec<Probe>,
     ) {
-        sizes.dedup();
         if goal == Goal::Raise {
             (self.raised, self.at_raise) = (now, sent);
         }
         (self.tried, self.at_trial) = (now, sent);
-        let sizes = sizes.into_iter().map(|size| (size, false)).collect();
+        // `low` is a step of the ladder, or the top itself.
+        let asked = steps(low, top.min(low.saturating_add(1)));
         let (due, sent) = (now + self.wait(), [now; VOLLEYS_MOST as usize]);
-        let trial = Trial { goal, token, volley: 0, sent, due, sizes, marked: false };
+        let (volley, top_answered, answered, marked) = (0, false, 0, false);
+        let trial = Trial { goal, token, volley, sent, due, top, top_answered, asked, answered, marked };
         trial.volley(out);
         self.trial = Some(trial);
     }
@@ -247,15 +263,13 @@ impl PathMtu {
         let present = volley == u64::from(trial.volley);
         if octets == MARKER {
             trial.marked |= present;
-        } else if let Some(size) = trial.sizes.iter_mut().find(|(size, _)| *size == octets) {
-            size.1 = true;
-        } else {
+        } else if !trial.note(octets) {
             return false;
         }
         self.answers = true;
         let took = now.since(then);
         self.rtt = Some(self.rtt.map_or(took, |rtt| took.max(rtt - rtt / 8)));
-        let over = trial.is_over();
+        let over = trial.top_answered;
         let before = (self.mtu, self.whole);
         if octets >= LEAST && (octets > self.mtu || !self.whole && octets >= self.mtu.min(self.cap)) {
             (self.mtu, self.whole) = (octets.min(self.cap), true);
@@ -271,18 +285,19 @@ impl PathMtu {
         let wait = self.wait();
         let Some(trial) = self.trial.as_mut().filter(|trial| trial.due <= now) else { return false };
         let last = trial.volley + 1 >= VOLLEYS;
-        let raised_nothing = trial.goal == Goal::Raise && trial.best().is_none() && trial.volley > 0;
+        let raised_nothing = trial.goal == Goal::Raise && trial.best() == 0 && trial.volley > 0;
         if raised_nothing || last && (trial.marked || !self.answers) || trial.volley + 1 >= VOLLEYS_MOST {
             return self.conclude(now);
         }
-        let floor = match trial.goal {
-            Goal::Raise => trial.best(),
+        let best = trial.best();
+        let widens = match trial.goal {
+            Goal::Raise => best > 0,
             // What was never answered at all is no matter of length.
-            Goal::Search if !self.answers => None,
-            Goal::Search | Goal::Confirm => Some(trial.best().unwrap_or(LEAST)),
+            Goal::Search => self.answers,
+            Goal::Confirm => true,
         };
-        if let Some(floor) = floor {
-            trial.widen(floor);
+        if widens {
+            trial.asked |= steps(best.max(LEAST), trial.top);
         }
         trial.volley += 1;
         (trial.sent[usize::from(trial.volley)], trial.marked) = (now, false);
@@ -296,9 +311,9 @@ impl PathMtu {
         let before = (self.mtu, self.whole);
         if trial.goal != Goal::Raise && trial.marked {
             (self.mtu, self.whole) = match trial.best() {
-                Some(best) => (best.min(self.cap), true),
                 // Even the least there must be does not fit: it goes in pieces.
-                None => (LEAST.min(self.cap), false),
+                0 => (LEAST.min(self.cap), false),
+                best => (best.min(self.cap), true),
             };
             // What was just refused need not be asked for again so soon.
             self.raised = now;
