@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-        println!("http://127.0.0.1:{port}/setup/{code}");
+        println!("http://{}/setup/{code}", listener.local_addr()?);
         server::serve(app, vec![Door::Tcp(listener, None)]).await;
         Ok(())
     })
