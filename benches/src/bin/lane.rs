@@ -88,6 +88,7 @@ fn meet(workers: &[MailSender], suite: Suite, side: u8, path: Path) -> Outcome<(
         key: Some(Arc::new(SendKey::new(there, aead(side)?, Instant::FAR_FUTURE))),
         path: Some(path),
         mtu: 1400,
+        whole: true,
         kind: PeerKind::Node,
         router: router(1 - side),
         counters: Arc::default(),

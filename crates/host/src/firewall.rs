@@ -61,16 +61,15 @@ pub fn table_name(tun: &InterfaceName) -> String {
 
 /// The transaction that puts `plan` in the place of whatever our table holds.
 ///
-/// `fib` is left out for kernels without `nft_fib_ipv6`: then an Internet host can send, but get no answer, as a stock
-/// client of this exit to another.
-pub fn ruleset(plan: &FirewallPlan, tun: &InterfaceName, fib: bool) -> String {
+/// What [`Extras`] says is left out for kernels that lack it.
+pub fn ruleset(plan: &FirewallPlan, tun: &InterfaceName, extras: Extras) -> String {
     let mut text = removal(tun);
     let table = table_name(tun);
     // Writing to a String cannot fail.
     let _ = writeln!(text, "table ip6 {table} {{");
     set(&mut text, "members", &plan.members);
     set(&mut text, "protected", &plan.protected);
-    chain(&mut text, "forward", &forward_rules(plan, tun, fib));
+    chain(&mut text, "forward", &forward_rules(plan, tun, extras));
     chain(&mut text, "input", &input_rules(plan, tun));
     text.push_str("}\n");
     text
@@ -109,6 +108,10 @@ fn pretender_of_a_client(tun: &InterfaceName) -> String {
     )
 }
 
+/// Whatever TCP crosses the tunnel fits the tunnel from its first segment on, also where ICMPv6 gets lost on its way. Narrower paths
+/// answer *packet too big*.
+const CLAMP: &str = "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu";
+
 fn chain(text: &mut String, hook: &str, rules: &[String]) {
     let _ = writeln!(text, "\tchain {hook} {{");
     let _ = writeln!(text, "\t\ttype filter hook {hook} priority filter; policy accept;");
@@ -133,14 +136,15 @@ const MOBILITY: &str = "icmpv6 type { 144, 145, 146, 147 } accept";
 /// Neighbour discovery has no business on a tunnel without neighbours.
 const NEIGHBOURS: &str = "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } drop";
 
-fn forward_rules(plan: &FirewallPlan, tun: &InterfaceName, fib: bool) -> Vec<String> {
-    let mut rules = vec![
-        format!("iifname != \"{tun}\" oifname != \"{tun}\" accept"),
-        // An exit's transit is none of this firewall's business.
-        "ip6 daddr != @protected accept".to_owned(),
-        pretender(tun),
-    ];
-    if fib {
+fn forward_rules(plan: &FirewallPlan, tun: &InterfaceName, extras: Extras) -> Vec<String> {
+    let mut rules = vec![format!("iifname != \"{tun}\" oifname != \"{tun}\" accept")];
+    if extras.clamp {
+        rules.push(CLAMP.to_owned());
+    }
+    // An exit's transit is none of this firewall's business.
+    rules.push("ip6 daddr != @protected accept".to_owned());
+    rules.push(pretender(tun));
+    if extras.fib {
         rules.push(pretender_of_a_client(tun));
     }
     // A LAN and the clients of its own gateway.
@@ -190,19 +194,45 @@ fn opening_rule(opening: &Opening) -> String {
     }
 }
 
+/// What not every kernel's `nft` can do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extras {
+    /// `fib` (`nft_fib_ipv6`). Without it an Internet host can send, but get no answer, as a stock client of this exit to
+    /// another.
+    pub fib: bool,
+    /// TCP's maximum segment size is lowered to what the tunnel takes (`nft_exthdr`, `nft_rt`).
+    pub clamp: bool,
+}
+
+impl Extras {
+    /// Everything.
+    pub const ALL: Extras = Extras { fib: true, clamp: true };
+    /// What to try.
+    const BEST_FIRST: [Extras; 4] = [
+        Extras::ALL,
+        Extras { fib: true, clamp: false },
+        Extras { fib: false, clamp: true },
+        Extras { fib: false, clamp: false },
+    ];
+
+    fn within(self, most: Extras) -> bool {
+        self.fib <= most.fib && self.clamp <= most.clamp
+    }
+}
+
 /// Our table in the kernel, kept by the `nft` command.
 pub struct Firewall {
     tun: InterfaceName,
     applied: Option<String>,
-    /// Whether the kernel's `nft` knows `fib`, as far as was tried.
-    fib: bool,
+    /// What the kernel's `nft` knows, as far as was tried.
+    extras: Extras,
     command: String,
 }
 
 impl Firewall {
     /// A firewall for what enters by `tun`; nothing is applied yet.
     pub fn new(tun: InterfaceName) -> Self {
-        Firewall { tun, applied: None, fib: true, command: "nft".to_owned() }
+        Firewall { tun, applied: None, extras: Extras::ALL, command: "nft".to_owned() }
     }
 
     /// Makes the kernel's table match `plan` (`None` removes it). Does nothing if it is already so.
@@ -210,24 +240,33 @@ impl Firewall {
         let Some(plan) = plan else {
             return if self.applied.is_none() { Ok(()) } else { self.remove().await };
         };
-        let mut text = ruleset(plan, &self.tun, self.fib);
-        if self.applied.as_ref() == Some(&text) {
-            return Ok(());
-        }
-        let mut done = self.run(&["-f", "-"], &text).await;
-        if self.fib && matches!(done, Err(FirewallError::Refused(_))) {
-            text = ruleset(plan, &self.tun, false);
-            done = self.run(&["-f", "-"], &text).await;
-            if done.is_ok() {
-                tracing::warn!(
-                    "the kernel has no nft_fib_ipv6: from the uplink, stock clients can be pretended"
-                );
-                self.fib = false;
+        let mut refused = None;
+        for extras in Extras::BEST_FIRST.into_iter().filter(|extras| extras.within(self.extras)) {
+            let text = ruleset(plan, &self.tun, extras);
+            if self.applied.as_ref() == Some(&text) {
+                return Ok(());
+            }
+            match self.run(&["-f", "-"], &text).await {
+                Ok(()) => {
+                    self.settle_for(extras);
+                    self.applied = Some(text);
+                    return Ok(());
+                }
+                Err(error @ FirewallError::Refused(_)) => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
             }
         }
-        done?;
-        self.applied = Some(text);
-        Ok(())
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn settle_for(&mut self, less: Extras) {
+        if self.extras.fib && !less.fib {
+            tracing::warn!("the kernel has no nft_fib_ipv6: from the uplink, stock clients can be pretended");
+        }
+        if self.extras.clamp && !less.clamp {
+            tracing::warn!("nft cannot set TCP's maximum segment size here: that is left to ICMPv6");
+        }
+        self.extras = less;
     }
 
     /// Removes the table, also one that a killed run left behind.
@@ -299,19 +338,19 @@ mod tests {
 
     #[test]
     fn the_rules_for_members_are_these() {
-        insta::assert_snapshot!("members", ruleset(&plan(Inbound::Members), &tun(), true));
+        insta::assert_snapshot!("members", ruleset(&plan(Inbound::Members), &tun(), Extras::ALL));
     }
 
     #[test]
     fn closed_lets_no_member_in_unasked() {
-        let text = ruleset(&plan(Inbound::Closed), &tun(), true);
+        let text = ruleset(&plan(Inbound::Closed), &tun(), Extras::ALL);
         assert!(!text.contains("saddr @members accept"));
         assert!(text.contains("reject"));
     }
 
     #[test]
     fn open_rejects_nothing() {
-        let text = ruleset(&plan(Inbound::Open), &tun(), true);
+        let text = ruleset(&plan(Inbound::Open), &tun(), Extras::ALL);
         assert!(!text.contains("reject") && !text.contains("ct state"));
     }
 
@@ -320,7 +359,7 @@ mod tests {
         let text = ruleset(
             &FirewallPlan { members: vec![], protected: vec![], ..plan(Inbound::Members) },
             &tun(),
-            true,
+            Extras::ALL,
         );
         assert!(!text.contains("elements"));
     }

@@ -310,12 +310,13 @@ fn a_solicitation_that_a_router_let_through_is_not_heard() {
     });
 }
 
-/// Connects from a given source; what the kernel says about it.
-fn connect(from: Ipv6Addr, to: Ipv6Addr, port: u16) -> io::Result<()> {
+/// Connects from a given source; the longest segment that may be sent, or what the kernel says about it.
+fn connect(from: Ipv6Addr, to: Ipv6Addr, port: u16) -> io::Result<u32> {
     let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
     let at = |ip, port| SocketAddr::V6(SocketAddrV6::new(ip, port, 0, 0));
     socket.bind(&at(from, 0).into())?;
-    socket.connect_timeout(&at(to, port).into(), Duration::from_secs(3))
+    socket.connect_timeout(&at(to, port).into(), Duration::from_secs(3))?;
+    socket.tcp_mss()
 }
 
 #[test]
@@ -352,6 +353,11 @@ fn the_internet_is_kept_out_while_members_answers_and_openings_pass() {
     let _on_stranger = within(&inet, || listen(stranger, 443));
     client.wait_ping(IpAddr::V6(stranger), SOON).expect("without a firewall all is open");
     assert!(within(&inet, || connect(stranger, host, 8080)).is_ok());
+    // As of a tunnel, which neither end knows of.
+    gw.ip(&["link set ln6 mtu 1420"]).expect("mtu");
+    let segment =
+        || within(&client, || connect(host, stranger, 443)).expect("what the LAN begins is answered");
+    assert!(segment() > 1360);
 
     let rules = FirewallPlan {
         inbound: Inbound::Members,
@@ -392,13 +398,13 @@ fn the_internet_is_kept_out_while_members_answers_and_openings_pass() {
     passes(stranger, host, 80);
     passes(member, host, 8080);
     passes(member, a("2001:db8:1::1"), 8080);
-    within(&client, || connect(host, stranger, 443)).expect("what the LAN begins is answered");
+    assert!(segment() <= 1360, "{}", segment());
     assert!(inet.run(&["ping", "-6", "-c", "1", "-I", "2001:db8:ffff::9", "2001:db8:1::9"]).is_ok());
 
     apply(Some(FirewallPlan { inbound: Inbound::Closed, openings: vec![], ..rules.clone() }));
     refused(member, host, 8080);
     refused(stranger, host, 80);
-    within(&client, || connect(host, stranger, 443)).expect("what the LAN begins is answered");
+    segment();
 
     apply(Some(FirewallPlan { inbound: Inbound::Open, ..rules }));
     passes(stranger, host, 8080);

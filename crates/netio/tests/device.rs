@@ -259,7 +259,7 @@ fn a_taken_name_and_a_deleted_device_are_told() {
 fn a_train_longer_than_the_path_arrives_in_fragments() {
     use ln6_netio::udp::{Udp, UdpOptions};
     use ln6_overlay_core::Path;
-    use ln6_overlay_core::forwarder::batch::{Ecn, Train};
+    use ln6_overlay_core::forwarder::batch::{Ecn, Fragmentation, Train};
     in_namespace(|| {
         ip("link set lo up");
         ip("link set lo mtu 1400");
@@ -269,7 +269,13 @@ fn a_train_longer_than_the_path_arrives_in_fragments() {
             receiver.set_read_timeout(Some(PATIENCE)).unwrap();
             let to = Path::Udp(receiver.local_addr().unwrap());
             let octets: Vec<u8> = (0..3 * 1452).map(|n| (n / 1452) as u8).collect();
-            let train = Train { to, ecn: Ecn(1), all: Span::new(0, octets.len() as u32), stride: 1452 };
+            let train = Train {
+                to,
+                ecn: Ecn(1),
+                all: Span::new(0, octets.len() as u32),
+                stride: 1452,
+                fragmentation: Fragmentation::Free,
+            };
             let mut buffer = [0; 2000];
             for _ in 0..2 {
                 sender.send(&octets, &[train]);

@@ -6,7 +6,9 @@ use ln6_netio::udp::{Udp, UdpOptions, UdpSet};
 use ln6_netio::worker::{Engine, WorkerParts, Workers, spawn_workers};
 use ln6_netio::{Clock, EventReceiver, Failure, Mail};
 use ln6_overlay_core::forwarder::arena::ArenaLayout;
-use ln6_overlay_core::forwarder::batch::{Batch, Ecn, Gso, Span, Train, TunRead, TunWrite, UdpRead};
+use ln6_overlay_core::forwarder::batch::{
+    Batch, Ecn, Fragmentation, Gso, Span, Train, TunRead, TunWrite, UdpRead,
+};
 use ln6_overlay_core::forwarder::mail::{Event, Update};
 use ln6_overlay_core::{Path, PeerIdx};
 use ln6_types::Instant;
@@ -67,7 +69,10 @@ fn train_octets() -> Vec<u8> {
 
 fn send(udp: &mut Udp, to: Path, octets: &[u8], stride: usize, ecn: u8) {
     let all = Span::new(0, octets.len() as u32);
-    udp.send(octets, &[Train { to, ecn: Ecn(ecn), all, stride: stride as u16 }]);
+    udp.send(
+        octets,
+        &[Train { to, ecn: Ecn(ecn), all, stride: stride as u16, fragmentation: Fragmentation::Free }],
+    );
 }
 
 #[test]
@@ -123,7 +128,8 @@ fn a_datagram_too_long_for_its_slot_is_dropped_and_counted() {
 fn what_cannot_be_sent_is_counted_and_does_not_hold_up_the_rest() {
     let only_v4 = UdpOptions { address: Some("127.0.0.1".parse().unwrap()), ..UdpOptions::default() };
     let (mut sender, mut receiver) = (one(&only_v4), one(&UdpOptions::default()));
-    let train = |to| Train { to, ecn: Ecn(0), all: Span::new(0, 50), stride: 50 };
+    let train =
+        |to| Train { to, ecn: Ecn(0), all: Span::new(0, 50), stride: 50, fragmentation: Fragmentation::Free };
     let (good, bad) = (at("127.0.0.1", &receiver), at("::1", &receiver));
     sender.send(&[7; 50], &[train(good), train(bad), train(Path::Through(PeerIdx(3))), train(good)]);
     assert_eq!(receive(&mut receiver, 100).0, [[7; 50], [7; 50]]);
@@ -211,7 +217,13 @@ impl Engine for Pipe {
         let all = Span::new(LAYOUT.tx.at + used, read.all.len);
         arena.copy_within(read.all.range(), all.at as usize);
         let stride = if read.gso.size == 0 { read.all.len as u16 } else { read.gso.size };
-        out.trains.push(Train { to: self.peer, ecn: Ecn(0), all, stride });
+        out.trains.push(Train {
+            to: self.peer,
+            ecn: Ecn(0),
+            all,
+            stride,
+            fragmentation: Fragmentation::Free,
+        });
     }
 
     fn outside(&mut self, _: Instant, read: UdpRead, _: &mut [u8], out: &mut Batch) {

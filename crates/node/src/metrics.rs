@@ -80,6 +80,7 @@ fn measured_peers(registry: &mut Registry, peers: &[PeerRow]) {
     let [up, direct, handshake] = [(); 3].map(|()| Family::<Labels, Whole>::default());
     let [rx_bytes, tx_bytes, rx_packets, tx_packets] = [(); 4].map(|()| Family::<Labels, Counter>::default());
     let (rtt, info) = (Family::<Labels, Real>::default(), Family::<Labels, Whole>::default());
+    let mtu = Family::<Labels, Whole>::default();
     for peer in peers {
         let labels = vec![("peer", peer_label(peer))];
         up.get_or_create(&labels).set(i64::from(peer.connected));
@@ -104,6 +105,9 @@ fn measured_peers(registry: &mut Registry, peers: &[PeerRow]) {
         if let Some(time) = peer.last_handshake {
             handshake.get_or_create(&labels).set(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
         }
+        if let Some(octets) = peer.mtu {
+            mtu.get_or_create(&labels).set(octets.into());
+        }
         if let Some(seconds) = peer.rtt_seconds {
             rtt.get_or_create(&labels).set(seconds);
         }
@@ -121,6 +125,7 @@ fn measured_peers(registry: &mut Registry, peers: &[PeerRow]) {
         handshake,
     );
     registry.register("ln6d_peer_rtt_seconds", "Smoothed round trip", rtt);
+    registry.register("ln6d_peer_mtu_bytes", "Greatest inner packet on the path in use", mtu);
 }
 
 fn handshakes(registry: &mut Registry, (sent, answered, refused): (u64, u64, u64)) {
@@ -203,6 +208,7 @@ mod tests {
             "ln6d_peer_direct{peer=\"escuela\"} 0",
             "ln6d_peer_receive_bytes_total{peer=\"vm\"} 1234567",
             "ln6d_peer_rtt_seconds{peer=\"vm\"} 0.0384",
+            "ln6d_peer_mtu_bytes{peer=\"vm\"} 1412",
             "ln6d_handshakes_total{result=\"refused\"} 1",
             "ln6d_dropped_packets_total{reason=\"source_not_theirs\"} 3",
             "ln6d_routes{state=\"selected\"} 3",

@@ -11,6 +11,7 @@ pub mod gossip;
 mod member;
 pub mod membership;
 pub mod message;
+mod mtu;
 mod output;
 mod peer;
 mod picture;
@@ -375,6 +376,7 @@ impl Control {
             Event::StrangerRelayed { router, .. } => self.handle_stranger_relayed(now, router),
             // Babel finds out by itself; a relayed session is moved when it does.
             Event::NoRelay { .. } => {}
+            Event::RelayTooBig { peer, router, frame } => self.relay_too_big(peer, router, frame),
             Event::Elsewhere { worker, from, datagram } => {
                 self.out(Output::Update(To::Worker(worker), Update::Datagram(from, datagram)));
             }
@@ -499,6 +501,7 @@ impl Control {
             Reason::Connect => self.want(now, peer),
             Reason::Resend => self.resend(now, peer),
             Reason::Prove => self.prove_again(now, peer),
+            Reason::Size => self.size_due(now, peer),
             Reason::Upgrade => self.upgrade(now, peer),
             Reason::Suite => self.seek_better_suite(now, peer),
         }

@@ -33,7 +33,7 @@ use coalesce::Runs;
 use drop::DropReason;
 use fib::Fib;
 use gate::{Gate, Porter};
-use inside::divide;
+use inside::{By, divide};
 use keys::ReceiveKey;
 use ln6_types::Instant;
 use mail::{Event, Update};
@@ -178,14 +178,27 @@ impl Forwarder {
                 let (_, mut area) = divide(&self.config.layout, arena);
                 self.send(now, peer, &packet, &mut area, out);
             }
-            Update::Probe(peer, path, packet) => {
-                let (_, mut area) = divide(&self.config.layout, arena);
-                if let Err(reason) = self.seal_one(now, peer, Some(path), &packet, &mut area, out) {
-                    self.config.stats.dropped(reason);
-                }
+            Update::Probe(peer, path, packet) => self.probe(now, peer, By::Path(path), &packet, arena, out),
+            Update::Measure(peer, path, packet) => {
+                self.probe(now, peer, By::Whole(path), &packet, arena, out);
             }
             Update::Datagram(from, packet) => self.mailed(now, from, &packet, arena, out),
             Update::Gate(gate) => self.gate = Some(gate),
+        }
+    }
+
+    fn probe(
+        &mut self,
+        now: Instant,
+        peer: PeerIdx,
+        by: By,
+        packet: &[u8],
+        arena: &mut [u8],
+        out: &mut Batch,
+    ) {
+        let (_, mut area) = divide(&self.config.layout, arena);
+        if let Err(reason) = self.seal_one(now, peer, by, packet, &mut area, out) {
+            self.config.stats.dropped(reason);
         }
     }
 

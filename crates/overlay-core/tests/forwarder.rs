@@ -7,13 +7,13 @@ mod net;
 use ln6_crypto::cookie::{CookieChecker, CookieJar};
 use ln6_overlay_core::PeerIdx;
 use ln6_overlay_core::forwarder::arena::ArenaLayout;
-use ln6_overlay_core::forwarder::batch::{Gso, GsoKind};
+use ln6_overlay_core::forwarder::batch::{Fragmentation, Gso, GsoKind};
 use ln6_overlay_core::forwarder::drop::DropReason;
 use ln6_overlay_core::forwarder::fib::Target;
 use ln6_overlay_core::forwarder::frame::{message_body, message_frame, relay_frame};
 use ln6_overlay_core::forwarder::gate::Gate;
 use ln6_overlay_core::forwarder::keys::{ReceiveKey, SendKey};
-use ln6_overlay_core::forwarder::mail::{Event, PeerKind, Update, Watch};
+use ln6_overlay_core::forwarder::mail::{Event, PeerKind, PeerTx, Update, Watch};
 use ln6_types::{Duration, Instant, Prefix, PublicKey};
 use net::*;
 use proptest::prelude::*;
@@ -685,6 +685,64 @@ fn a_path_through_a_neighbour_leaves_the_neighbours_mtu_whole() {
         b.end();
         assert_eq!(b.writes().len(), usize::from(fits));
         b.clear();
+    }
+}
+
+#[test]
+fn a_relay_drops_what_the_next_way_does_not_carry_whole_and_says_so() {
+    let (mut a, mut relay, mut b) = trio();
+    let narrow = |relay: &mut Node, mtu| {
+        let tx = relay.tx(3, PeerKind::Node, Some(path(3)), true);
+        relay.mail(Update::Peer(peer(3), Arc::new(PeerTx { mtu, whole: mtu > 1280, ..tx })));
+    };
+    // Frames are 56 octets longer than the packets in them, which are padded to 16.
+    for (mtu, len, passes) in
+        [(1380, 1312, true), (1380, 1313, false), (1340, 1280, true), (1340, 1300, false), (1280, 1280, true)]
+    {
+        relay.clear();
+        narrow(&mut relay, mtu);
+        a.read_tun(plain(), &ping(host(1), host(3), len - 48));
+        carry(&mut a, &mut relay);
+        assert_eq!(!relay.out.trains.is_empty(), passes, "{mtu} {len}");
+        assert!(relay.out.trains.iter().all(|train| train.stride <= mtu.max(1336) + 32));
+        let told = relay.events().iter().find_map(|event| match event {
+            Event::RelayTooBig { peer: from, router: to, frame } => Some((*from, *to, *frame)),
+            _ => None,
+        });
+        assert_eq!(told, (!passes).then_some((peer(1), router(3), mtu)), "{mtu} {len}");
+        carry(&mut relay, &mut b);
+        b.end();
+        assert_eq!(b.writes().len(), usize::from(passes));
+        b.clear();
+    }
+    assert_eq!(relay.stats.drops(DropReason::RelayTooBig), 2);
+}
+
+#[test]
+fn a_probe_of_size_is_exactly_as_long_as_it_says_and_is_never_fragmented() {
+    let (mut a, mut b) = pair();
+    for len in [64, 1281, 1337, 1420] {
+        let probe = message_frame(&vec![0; len - 4]).unwrap();
+        a.mail(Update::Measure(peer(2), path(2), probe.clone()));
+        assert_eq!(a.out.trains[0].all.len as usize, len + 32);
+        assert_eq!(a.out.trains[0].fragmentation, Fragmentation::Never);
+        carry(&mut a, &mut b);
+        let come =
+            b.events().iter().any(|event| matches!(event, Event::Inner { packet, .. } if *packet == probe));
+        assert!(come, "{len}");
+        b.clear();
+    }
+}
+
+#[test]
+fn only_a_path_that_is_known_is_used_without_regard_to_icmp() {
+    let (mut a, _) = pair();
+    for (whole, expected) in [(true, Fragmentation::Free), (false, Fragmentation::Kernel)] {
+        let tx = a.tx(2, PeerKind::Node, Some(path(2)), true);
+        a.mail(Update::Peer(peer(2), Arc::new(PeerTx { whole, ..tx })));
+        a.read_tun(plain(), &ping(host(1), host(2), 56));
+        assert_eq!(a.out.trains[0].fragmentation, expected);
+        a.clear();
     }
 }
 

@@ -150,6 +150,7 @@ impl Fake {
             path: connected.then_some(if relayed { PathKind::Relayed } else { PathKind::Direct }),
             endpoint: (connected && !relayed).then(|| ([198, 51, 100, (n % 250) as u8], 6695).into()),
             through: (connected && relayed).then(|| self.name(n / 3)),
+            mtu: connected.then_some(if relayed { 1360 } else { 1420 }),
             neighbour: connected,
             rtt_seconds: connected.then(|| 0.004 + f64::from(n % 90) / 1000.0),
             last_handshake: connected.then(|| Time::from_secs(now.as_secs() - 60)),

@@ -4,6 +4,7 @@ use crate::chance::Chance;
 use crate::world::NodeId;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
+use ln6_overlay_core::forwarder::batch::Fragmentation;
 use ln6_types::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,28 @@ pub struct Quality {
 impl Default for Quality {
     fn default() -> Self {
         Quality { delay: Duration::from_millis(10), jitter: Duration::from_millis(2), loss: 0, duplicated: 0 }
+    }
+}
+
+/// The longest IP packet that passes between two nodes in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Narrow {
+    /// Octets, IP header included.
+    pub mtu: u16,
+    /// Whether longer ones pass in pieces, if their sender allows it.
+    pub pieces: bool,
+}
+
+impl Narrow {
+    fn passes(self, to: SocketAddr, len: usize, fragmentation: Fragmentation) -> bool {
+        let headers = if to.is_ipv4() { 28 } else { 48 };
+        let in_pieces = match fragmentation {
+            Fragmentation::Never => false,
+            // Routers fragment IPv4 and not IPv6.
+            Fragmentation::Free => self.pieces && to.is_ipv4(),
+            Fragmentation::Kernel => self.pieces,
+        };
+        len + headers <= usize::from(self.mtu) || in_pieces
     }
 }
 
@@ -83,6 +106,7 @@ pub struct Underlay {
     /// Of all links that have none of their own.
     pub quality: Quality,
     links: BTreeMap<(NodeId, NodeId), Quality>,
+    narrow: BTreeMap<(NodeId, NodeId), Narrow>,
     cuts: BTreeSet<(NodeId, NodeId)>,
     /// What the first sends the second does not hear.
     deaf: BTreeSet<(NodeId, NodeId)>,
@@ -134,6 +158,29 @@ impl Underlay {
     /// Makes one link better or worse than the others.
     pub fn set_quality(&mut self, a: NodeId, b: NodeId, quality: Quality) {
         self.links.insert(pair(a, b), quality);
+    }
+
+    /// From now on long packets from `a` to `b` do not pass, or only in pieces.
+    pub fn narrow(&mut self, a: NodeId, b: NodeId, narrow: Narrow) {
+        self.narrow.insert((a, b), narrow);
+    }
+
+    /// They pass again.
+    pub fn widen(&mut self, a: NodeId, b: NodeId) {
+        self.narrow.remove(&(a, b));
+    }
+
+    /// Whether a datagram of `len` octets to the address `to`, which is `b`'s, is short enough for the way there.
+    pub(crate) fn fits(
+        &mut self,
+        (a, b): (NodeId, NodeId),
+        to: SocketAddr,
+        len: usize,
+        fragmentation: Fragmentation,
+    ) -> bool {
+        let fits = self.narrow.get(&(a, b)).is_none_or(|narrow| narrow.passes(to, len, fragmentation));
+        self.lost += u64::from(!fits);
+        fits
     }
 
     /// What a datagram from `node` to `to` looks like outside; `None` if the node has no address of that family.

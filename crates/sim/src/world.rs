@@ -11,7 +11,7 @@ use ln6_overlay_core::Path;
 use ln6_overlay_core::control::{Command, HostChange, NodeState, Output, Refusal, StoreId, To};
 use ln6_overlay_core::forwarder::Forwarder;
 use ln6_overlay_core::forwarder::arena::ArenaLayout;
-use ln6_overlay_core::forwarder::batch::{Batch, Ecn, Gso, Span, TunRead, UdpRead};
+use ln6_overlay_core::forwarder::batch::{Batch, Ecn, Fragmentation, Gso, Span, TunRead, UdpRead};
 use ln6_overlay_core::forwarder::keys::worker_of;
 use ln6_overlay_core::forwarder::mail::{Event, Update};
 use ln6_types::{Instant, UnixTime};
@@ -205,7 +205,9 @@ impl World {
         for train in &batch.trains {
             let Path::Udp(to) = train.to else { panic!("a train leaves by UDP") };
             let all = self.arena[train.all.range()].to_vec();
-            all.chunks(usize::from(train.stride.max(1))).for_each(|bytes| self.send(id, to, bytes.to_vec()));
+            for bytes in all.chunks(usize::from(train.stride.max(1))) {
+                self.send(id, to, bytes.to_vec(), train.fragmentation);
+            }
         }
         for write in &batch.writes {
             let parts = usize::from(write.parts.start)..usize::from(write.parts.end);
@@ -274,7 +276,7 @@ impl World {
         self.heap.push(Reverse(Entry { at: at.max(self.now), sequence: self.sequence, what }));
     }
 
-    fn send(&mut self, id: NodeId, to: SocketAddr, bytes: Vec<u8>) {
+    fn send(&mut self, id: NodeId, to: SocketAddr, bytes: Vec<u8>, fragmentation: Fragmentation) {
         if let Some(spy) = &mut self.eavesdropper
             && !spy(id, to, &bytes)
         {
@@ -292,6 +294,9 @@ impl World {
             self.underlay.lost += 1;
             return;
         };
+        if !self.underlay.fits((id, receiver), to, bytes.len(), fragmentation) {
+            return;
+        }
         for delay in self.underlay.fate(&mut self.chance, id, receiver) {
             let what = What::Datagram { to, from, sender: id, bytes: bytes.clone() };
             self.schedule(self.now + delay, what);
@@ -438,7 +443,7 @@ impl World {
         match output {
             Output::Update(To::Worker(worker), update) => self.mail(id, usize::from(worker), update),
             Output::Update(To::All, update) => self.mail_all(id, &update),
-            Output::Datagram { to, bytes } => self.send(id, to, bytes),
+            Output::Datagram { to, bytes } => self.send(id, to, bytes, Fragmentation::Free),
             Output::Desired(plan) => {
                 if let Some(life) = &mut self.nodes[id].life {
                     life.plan = Some(plan);
@@ -498,6 +503,7 @@ fn copy(update: &Update) -> Update {
         Update::Watch(peer, watch) => Update::Watch(*peer, *watch),
         Update::Send(peer, packet) => Update::Send(*peer, packet.clone()),
         Update::Probe(peer, path, packet) => Update::Probe(*peer, *path, packet.clone()),
+        Update::Measure(peer, path, packet) => Update::Measure(*peer, *path, packet.clone()),
         Update::Datagram(from, packet) => Update::Datagram(*from, packet.clone()),
         Update::Gate(gate) => Update::Gate(gate.clone()),
         Update::Receive(_) => panic!("a receiving key has one owner"),

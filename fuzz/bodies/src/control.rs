@@ -182,6 +182,15 @@ impl World {
                     assert!(!guest || tx.kind == PeerKind::Guest, "a stranger is no member");
                     let common = tx.key.as_ref().is_none_or(|key| key.suite() == Suite::ChaCha20Poly1305);
                     assert!(!guest || common, "nobody signed for what a stranger can do");
+                    assert!((1280..=1420).contains(&tx.mtu), "no less than IPv6 needs, whatever others say");
+                }
+                Output::Update(_, Update::Measure(peer, _, packet)) => {
+                    assert!(Some(peer) != self.stranger && packet.len() <= 1420);
+                    let body = message_body(&packet).expect("a frame");
+                    assert!(matches!(
+                        Message::decode(body),
+                        Ok(Message { body: Body::SizeProbe { .. }, .. })
+                    ));
                 }
                 Output::Update(_, Update::Fib(fib)) => self.judge(&fib),
                 Output::Update(_, Update::Send(peer, packet)) => {
@@ -295,7 +304,13 @@ fn inner(input: &mut Input<'_>, who: u8) -> Vec<u8> {
         _ => {
             let (token, sent) = (u64::from(input.long()), u64::from(input.long()));
             let seen_at = Some(address(input.octet()));
-            say(&Body::ProbeReply { token, sent, seen_at }.into())
+            let body = match sent & 3 {
+                1 => Body::SizeReply { token, octets: (sent >> 2) as u16 },
+                2 => Body::TooBig { router: router_id(&secret(who).public()), mtu: (sent >> 2) as u16 },
+                3 => Body::SizeProbe { token },
+                _ => Body::ProbeReply { token, sent, seen_at },
+            };
+            say(&body.into())
         }
     }
 }

@@ -237,6 +237,9 @@ pub struct PeerRow {
     pub endpoint: Option<SocketAddr>,
     /// Who relays, on a relayed one.
     pub through: Option<String>,
+    /// Greatest inner packet on that path, octets.
+    #[serde(default)]
+    pub mtu: Option<u16>,
     /// Whether Babel runs with it.
     pub neighbour: bool,
     /// Smoothed round trip.
@@ -282,6 +285,12 @@ pub struct SessionRow {
     pub endpoint: Option<SocketAddr>,
     /// Through whom.
     pub through: Option<String>,
+    /// Greatest inner packet on that path, octets.
+    #[serde(default)]
+    pub mtu: Option<u16>,
+    /// Whether the path was seen to carry that in one piece; what does not fit otherwise goes in fragments.
+    #[serde(default)]
+    pub whole: bool,
     /// When the current keys were made.
     pub last_handshake: Option<Time>,
     /// When something authenticated was last heard.

@@ -5,10 +5,11 @@ use super::receive::ReceiveRing;
 use super::send::SendRing;
 use super::{Udp, UdpCounters, UdpError, steer};
 use crate::poll::check;
+use ln6_overlay_core::forwarder::batch::Fragmentation;
 use portable_atomic::AtomicBool;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 /// How the sockets are set up.
@@ -60,8 +61,7 @@ pub struct UdpSet {
 impl Udp {
     /// Opens a socket for each of `workers` (1 to 8) on `port`, 0 for any.
     ///
-    /// DF stays off on what is sent (`IP_PMTUDISC_DONT`): an inner packet of 1280 octets must pass every path, in fragments if need be, until the
-    /// path's size was probed.
+    /// DF stays off on what is sent, probes of a path's size apart: an inner packet of 1280 octets must pass every path, in fragments if need be.
     ///
     /// # Errors
     /// [`UdpError`]: each with a stable code and a hint. Missing offloads and small buffers are not errors.
@@ -187,10 +187,10 @@ fn set_up(socket: &OwnedFd, v6: bool, options: &UdpOptions) -> Result<(), UdpErr
     // Nice to have, each: without them ECN is not carried, overflows are not seen.
     let _ = set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
     let _ = set(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1);
-    let _ = set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
+    set_fragmentation(socket.as_raw_fd(), true, Fragmentation::Free);
     if v6 {
         let _ = set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1);
-        let _ = set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT);
+        set_fragmentation(socket.as_raw_fd(), false, Fragmentation::Free);
     }
     if let Some(mark) = options.mark {
         set(socket, libc::SOL_SOCKET, libc::SO_MARK, mark as libc::c_int)
@@ -207,6 +207,26 @@ fn set_up(socket: &OwnedFd, v6: bool, options: &UdpOptions) -> Result<(), UdpErr
     Ok(())
 }
 
+/// How a socket treats what it sends to one family. `OMIT` leaves DF off, fragments for the interface alone, and makes the kernel
+/// ignore ICMP about the path, which anybody can forge; `DONT` heeds it; `PROBE` sets DF and refuses what the interface cannot take.
+pub(super) fn set_fragmentation(fd: RawFd, v4: bool, how: Fragmentation) {
+    // The constants of both families are the same.
+    let mode = match how {
+        Fragmentation::Free => libc::IP_PMTUDISC_OMIT,
+        Fragmentation::Kernel => libc::IP_PMTUDISC_DONT,
+        Fragmentation::Never => libc::IP_PMTUDISC_PROBE,
+    };
+    let (level, name) = if v4 {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)
+    };
+    // Kernels before 3.15 have no `OMIT`.
+    if set(&fd, level, name, mode).is_err() && how == Fragmentation::Free {
+        let _ = set(&fd, level, name, libc::IP_PMTUDISC_DONT);
+    }
+}
+
 /// Beyond the system's limit where permitted, else up to it.
 fn buffer(socket: &OwnedFd, forced: libc::c_int, plain: libc::c_int, size: u32) {
     let size = size.min(1 << 29) as libc::c_int;
@@ -215,11 +235,11 @@ fn buffer(socket: &OwnedFd, forced: libc::c_int, plain: libc::c_int, size: u32) 
     }
 }
 
-fn set(socket: &OwnedFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+fn set(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
     set_bytes(socket, level, name, &value.to_ne_bytes())
 }
 
-fn set_bytes(socket: &OwnedFd, level: libc::c_int, name: libc::c_int, value: &[u8]) -> io::Result<()> {
+fn set_bytes(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value: &[u8]) -> io::Result<()> {
     // SAFETY: `value` lives through the call; the kernel copies at most its length.
     #[allow(unsafe_code)]
     check(unsafe {

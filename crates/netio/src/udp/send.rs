@@ -2,10 +2,10 @@
 
 use super::address::RawAddress;
 use super::control::Control;
-use super::{UdpCounters, count};
+use super::{UdpCounters, bind, count};
 use crate::poll::{check, wait_writable};
 use ln6_overlay_core::Path;
-use ln6_overlay_core::forwarder::batch::{Ecn, Span, Train};
+use ln6_overlay_core::forwarder::batch::{Ecn, Fragmentation, Span, Train};
 use portable_atomic::{AtomicU64, Ordering};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -33,6 +33,7 @@ struct Message {
     all: Span,
     /// Below `all.len` for a train.
     stride: u16,
+    fragmentation: Fragmentation,
 }
 
 impl Message {
@@ -64,6 +65,8 @@ pub(super) struct SendRing {
     pub(super) segmentation: bool,
     plan: Vec<Message>,
     narrow: [Option<Narrow>; 8],
+    /// How the socket treats what does not fit, by [`family`].
+    modes: [Fragmentation; 2],
     names: [RawAddress; MESSAGES],
     controls: [Control; MESSAGES],
     iovecs: [libc::iovec; MESSAGES],
@@ -91,6 +94,7 @@ impl SendRing {
             segmentation,
             plan: Vec::with_capacity(512),
             narrow: [None; 8],
+            modes: [Fragmentation::Free; 2],
             names: [RawAddress::EMPTY; MESSAGES],
             controls: [Control::EMPTY; MESSAGES],
             iovecs,
@@ -115,7 +119,12 @@ impl SendRing {
         }
         let longest = train.all.len.min(u32::from(u16::MAX)) as u16;
         let stride = if train.stride == 0 { longest } else { train.stride.min(longest) };
-        let message = Message { to, ecn: train.ecn, all: train.all, stride };
+        let fragmentation = match train.fragmentation {
+            // Routers see to it: no reason to believe ICMP.
+            Fragmentation::Kernel if to.is_ipv4() => Fragmentation::Free,
+            as_told => as_told,
+        };
+        let message = Message { to, ecn: train.ecn, all: train.all, stride, fragmentation };
         if !message.is_train() {
             plan.push(message);
         } else if self.segmentation && !self.is_narrow(&message) {
@@ -146,7 +155,10 @@ impl SendRing {
                 }
                 Err(error) => {
                     plan = &plan[1..];
-                    if first.is_train() && self.give_up_train(first, &error, counters) {
+                    let probe = first.fragmentation == Fragmentation::Never;
+                    if probe && error.raw_os_error() == Some(libc::EMSGSIZE) {
+                        // Whoever probes finds out that no answer comes.
+                    } else if first.is_train() && self.give_up_train(first, &error, counters) {
                         let single: Vec<Message> = first.split(1).collect();
                         self.transmit(fd, counters, arena, &single, waits);
                     } else {
@@ -161,6 +173,10 @@ impl SendRing {
     fn call(&mut self, fd: RawFd, arena: &[u8], plan: &[Message]) -> io::Result<usize> {
         let messages = plan.len().min(MESSAGES);
         for (at, message) in plan[..messages].iter().enumerate() {
+            if at > 0 && message.fragmentation != plan[0].fragmentation {
+                return self.call(fd, arena, &plan[..at]);
+            }
+            self.treat(fd, message);
             if !self.prepare(at, message, arena) {
                 if at == 0 {
                     return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
@@ -175,6 +191,17 @@ impl SendRing {
             libc::sendmmsg(fd, self.headers.as_mut_ptr(), messages as libc::c_uint, libc::MSG_NOSIGNAL as _)
         });
         result.map(|sent| sent as usize)
+    }
+
+    /// Tells the socket what to do with messages like this one, if it is not what it does already. Between messages that differ
+    /// this is a system call; they do where paths are probed, and where IPv6 has to be fragmented.
+    fn treat(&mut self, fd: RawFd, message: &Message) {
+        let v4 = message.to.is_ipv4();
+        let mode = &mut self.modes[usize::from(v4)];
+        if *mode != message.fragmentation && (v4 || self.v6) {
+            *mode = message.fragmentation;
+            bind::set_fragmentation(fd, v4, *mode);
+        }
     }
 
     /// Fills header `at`; `false` if this socket cannot say the address.
@@ -266,7 +293,14 @@ mod tests {
     }
 
     fn train(stride: u16, len: u32) -> Message {
-        Message { to: "192.0.2.1:6695".parse().unwrap(), ecn: Ecn(0), all: Span::new(7, len), stride }
+        let fragmentation = Fragmentation::Free;
+        Message {
+            to: "192.0.2.1:6695".parse().unwrap(),
+            ecn: Ecn(0),
+            all: Span::new(7, len),
+            stride,
+            fragmentation,
+        }
     }
 
     #[test]
@@ -277,6 +311,7 @@ mod tests {
             ecn: Ecn(0),
             all: Span::new(0, 1452 * 50 + 9),
             stride: 1452,
+            fragmentation: Fragmentation::Kernel,
         };
         ring.plan_train(&long, 1 << 20, &counters, &mut plan);
         let lengths: Vec<(u32, u16)> = plan.iter().map(|m| (m.all.len, m.stride)).collect();
@@ -307,12 +342,18 @@ mod tests {
     fn trains_that_point_outside_the_arena_or_nowhere_are_refused() {
         let (mut ring, counters, mut plan) = (ring(), UdpCounters::default(), Vec::new());
         let to = Path::Udp("192.0.2.1:6695".parse().unwrap());
+        let fragmentation = Fragmentation::Free;
         for all in [Span::new(90, 11), Span::new(u32::MAX, u32::MAX), Span::new(0, 0)] {
-            ring.plan_train(&Train { to, ecn: Ecn(0), all, stride: 5 }, 100, &counters, &mut plan);
+            ring.plan_train(
+                &Train { to, ecn: Ecn(0), all, stride: 5, fragmentation },
+                100,
+                &counters,
+                &mut plan,
+            );
         }
         let through = Path::Through(ln6_overlay_core::PeerIdx(1));
         ring.plan_train(
-            &Train { to: through, ecn: Ecn(0), all: Span::new(0, 5), stride: 5 },
+            &Train { to: through, ecn: Ecn(0), all: Span::new(0, 5), stride: 5, fragmentation },
             100,
             &counters,
             &mut plan,

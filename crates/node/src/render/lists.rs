@@ -86,14 +86,25 @@ impl Render for SessionList {
         if self.sessions.is_empty() {
             return empty("No session is up.");
         }
-        let mut table =
-            Table::new(&["PEER", "PATH", "SUITE", ">COST", ">RTT", ">RECEIVED", ">SENT", "KEYS", "HEARD"]);
+        let mut table = Table::new(&[
+            "PEER",
+            "PATH",
+            ">MTU",
+            "SUITE",
+            ">COST",
+            ">RTT",
+            ">RECEIVED",
+            ">SENT",
+            "KEYS",
+            "HEARD",
+        ]);
         for session in &self.sessions {
             let cost =
                 session.cost.map(|cost| if cost == u16::MAX { "down".to_owned() } else { cost.to_string() });
             table.row(vec![
                 named(&session.peer, &session.key),
                 path(Some(session.path), session.endpoint, session.through.as_deref()).into(),
+                mtu(session.mtu, session.whole),
                 Cell::or_dash(session.suite.clone()),
                 Cell::or_dash(cost),
                 Cell::or_dash(session.rtt_seconds.map(round_trip)),
@@ -104,6 +115,14 @@ impl Render for SessionList {
             ]);
         }
         table.render(style.paint)
+    }
+}
+
+/// A size that was not seen to pass in one piece is dimmed.
+fn mtu(octets: Option<u16>, whole: bool) -> Cell {
+    match octets {
+        Some(octets) if !whole => Cell::toned(octets.to_string(), Tone::Dim),
+        octets => Cell::or_dash(octets.map(|octets| octets.to_string())),
     }
 }
 

@@ -91,6 +91,7 @@ pub(crate) fn peers() -> PeerList {
         path: Some(PathKind::Direct),
         endpoint: Some("203.0.113.5:6695".parse().expect("address")),
         through: None,
+        mtu: Some(1412),
         neighbour: true,
         rtt_seconds: Some(0.0384),
         last_handshake: Some(Time::from_secs(1_789_999_940)),
@@ -109,6 +110,7 @@ pub(crate) fn peers() -> PeerList {
         path: Some(PathKind::Relayed),
         endpoint: None,
         through: Some("vm".into()),
+        mtu: Some(1360),
         rtt_seconds: None,
         rx_bytes: 0,
         tx_bytes: 0,
@@ -120,6 +122,7 @@ pub(crate) fn peers() -> PeerList {
         connected: false,
         path: None,
         through: None,
+        mtu: None,
         prefixes: Vec::new(),
         last_heard: None,
         ..escuela.clone()

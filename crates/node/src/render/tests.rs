@@ -150,6 +150,8 @@ vm    live    2001:db8:4800::/40  2001:db8:4800::/40  exit, broker       1  2027
         path: PathKind::Direct,
         endpoint: Some("203.0.113.5:6695".parse().expect("address")),
         through: None,
+        mtu: Some(1412),
+        whole: true,
         last_handshake: Some(Time::from_secs(1_789_999_940)),
         last_heard: Some(NOW),
         cost: Some(96),
@@ -160,8 +162,8 @@ vm    live    2001:db8:4800::/40  2001:db8:4800::/40  exit, broker       1  2027
     assert_shows(
         &SessionList { sessions: vec![session] },
         "\
-PEER  PATH              SUITE        COST    RTT  RECEIVED  SENT  KEYS       HEARD
-vm    203.0.113.5:6695  aes-256-gcm    96  38 ms    1.2 MB  89 B  1 min ago  now
+PEER  PATH               MTU  SUITE        COST    RTT  RECEIVED  SENT  KEYS       HEARD
+vm    203.0.113.5:6695  1412  aes-256-gcm    96  38 ms    1.2 MB  89 B  1 min ago  now
 ",
     );
 }

@@ -102,11 +102,11 @@ pub enum Body {
         /// The destination of the relayed datagram.
         router: RouterId,
     },
-    /// A relayed datagram did not fit.
+    /// A relay frame did not fit the way to its next hop.
     TooBig {
-        /// The destination of the relayed datagram.
+        /// The destination of the relay frame.
         router: RouterId,
-        /// The largest sealed datagram that does, octets.
+        /// The longest frame that does, octets.
         mtu: u16,
     },
     /// Does this very path carry what I send? Padded with zeros to any length.
@@ -120,6 +120,18 @@ pub enum Body {
         token: u64,
         /// Whether the probe came by UDP, not in a relay frame.
         direct: bool,
+    },
+    /// Does a packet as long as this one reach you in one piece? Padded with zeros to any length.
+    SizeProbe {
+        /// Random; what makes an answer credible.
+        token: u64,
+    },
+    /// It did.
+    SizeReply {
+        /// As in the probe.
+        token: u64,
+        /// Octets of the probe as it came, its frame's header included.
+        octets: u16,
     },
 }
 
@@ -143,11 +155,14 @@ impl Message {
         Ok(())
     }
 
-    /// Reads one message. Octets after it are ignored only if they are zeros (the padding of the inner packet).
+    /// Reads one message. Octets after it are ignored only if they are zeros: the padding of the inner packet, or of a probe,
+    /// which may be longer than a message.
     pub fn decode(bytes: &[u8]) -> Result<Message, MessageError> {
-        if bytes.len() > MAX_MESSAGE {
+        let (message, padding) = bytes.split_at(bytes.len().min(MAX_MESSAGE));
+        if padding.iter().any(|octet| *octet != 0) {
             return Err(MessageError::TooLarge(bytes.len()));
         }
+        let bytes = message;
         let mut d = Decoder::new(bytes);
         let (kind, id, body) = envelope(&mut d).map_err(|_| MessageError::Malformed)?;
         if bytes[d.position()..].iter().any(|octet| *octet != 0) {

@@ -2,6 +2,7 @@
 
 use crate::control::config::StockPeer;
 use crate::control::message::Message;
+use crate::control::mtu::search::PathMtu;
 use crate::control::probe::Proving;
 use crate::control::session::suite::Negotiation;
 use crate::forwarder::keys::{SendKey, index_for};
@@ -113,6 +114,7 @@ pub(crate) struct Peer {
 
     pub(crate) path: Option<Path>,
     pub(crate) proving: Proving,
+    pub(crate) sizing: PathMtu,
     /// Configured, cached and observed addresses, best first.
     pub(crate) known: Vec<SocketAddr>,
     pub(crate) heard: Option<Instant>,
@@ -162,6 +164,7 @@ impl Peer {
             origin: None,
             path: None,
             proving: Proving::default(),
+            sizing: PathMtu::default(),
             known: Vec::new(),
             heard: None,
             heard_then: 0,

@@ -110,6 +110,8 @@ impl Control {
             connected: peer.connected(),
             suite: peer.current.as_ref().filter(|_| peer.connected()).map(|keys| keys.suite()),
             path: peer.path.filter(|_| peer.connected()),
+            mtu: peer.connected().then(|| self.mtu_of(peer)),
+            whole: peer.connected() && peer.sizing.is_whole(),
             through: match peer.path {
                 Some(Path::Through(via)) if peer.connected() => Some(self.name_of_peer(now, via)),
                 _ => None,

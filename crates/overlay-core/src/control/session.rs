@@ -394,6 +394,7 @@ impl Control {
     /// Mails the workers what changed of the peers' sending sides.
     pub(crate) fn publish_peers(&mut self) {
         for idx in std::mem::take(&mut self.peers.changed) {
+            self.settle_mtu(idx);
             let Some(peer) = self.peers.get(idx) else { continue };
             let update = Update::Peer(idx, Arc::new(self.transmit_side(peer)));
             self.out(Output::Update(To::All, update));
@@ -408,7 +409,8 @@ impl Control {
         PeerTx {
             key: peer.current.as_ref().map(|keys| keys.send.clone()),
             path: peer.path,
-            mtu: self.mtu_by(peer.path),
+            mtu: self.mtu_of(peer),
+            whole: peer.sizing.is_whole(),
             kind: peer.kind,
             router: peer.router,
             counters: peer.counters.clone(),
@@ -426,6 +428,7 @@ impl Control {
             self.timers.clear(idx, Reason::Keepalive);
             self.expect_answer(now, idx);
             self.prove_in_use(now, idx);
+            self.size_in_use(now, idx);
         }
         if seen.data_received && !seen.sent {
             self.owe_answer(now, idx);

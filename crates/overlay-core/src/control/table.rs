@@ -10,21 +10,11 @@ use ln6_types::{Instant, Prefix, RouterId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Octets that a relay frame and the session around it take from the inner packet: 32 + 24.
-const RELAY_OVERHEAD: u16 = 60;
 /// Least pause between two tables, and what each entry adds: a table of 10,000 entries is built at most 10 times a second.
 const PAUSE: Duration = Duration::from_millis(5);
 const PAUSE_PER_ENTRY: Duration = Duration::from_micros(10);
 
 impl Control {
-    /// Greatest inner packet by `path`; a relayed datagram must still fit into the neighbour's session.
-    pub(crate) fn mtu_by(&self, path: Option<Path>) -> u16 {
-        match path {
-            Some(Path::Through(_)) => (self.mtu - RELAY_OVERHEAD) & !15,
-            _ => self.mtu,
-        }
-    }
-
     /// The next hop towards `router` changed: a relayed session follows at once.
     pub(crate) fn reroute(&mut self, now: Instant, router: &RouterId) {
         let Some(idx) = self.peers.by_router(router) else { return };

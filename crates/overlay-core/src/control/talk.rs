@@ -114,6 +114,8 @@ impl Control {
                 let len = frame::message_body(packet).map_or(0, <[u8]>::len);
                 self.echo_path(idx, from, token, len);
             }
+            // What arrived counts, header included.
+            Some(Body::SizeProbe { token }) => self.answer_size(idx, token, packet.len()),
             Some(body) => self.handle_message(now, idx, body),
             None => {}
         }
@@ -140,6 +142,10 @@ impl Control {
             }
             Body::ProbeReply { token, sent, .. } => self.handle_probe_reply(now, idx, token, sent),
             Body::PathEcho { token, direct } => self.handle_path_echo(now, idx, token, direct),
+            Body::SizeReply { token, octets } => self.handle_size(now, idx, token, octets),
+            Body::TooBig { router, mtu } if kind == PeerKind::Node => {
+                self.handle_too_big(now, idx, router, mtu);
+            }
             Body::CallMe(addresses) if kind == PeerKind::Node => self.handle_call_me(now, idx, &addresses),
             // Gossip beyond a guest's own chain is for members.
             other if kind == PeerKind::Node => self.handle_gossip(now, idx, &other),

@@ -27,6 +27,8 @@ pub enum Reason {
     Resend,
     /// Probes of paths are to be looked at, or repeated.
     Prove,
+    /// Probes of a path's size are to be looked at, or it is time for some.
+    Size,
     /// A relayed session is to be tried directly.
     Upgrade,
     /// Both ends of a session can do better than its suite.

@@ -111,6 +111,10 @@ pub struct PeerView {
     pub suite: Option<Suite>,
     /// How its datagrams travel.
     pub path: Option<Path>,
+    /// Greatest inner packet on that path.
+    pub mtu: Option<u16>,
+    /// Whether the path was seen to carry that in one piece.
+    pub whole: bool,
     /// Name of the neighbour that relays for it, when it does.
     pub through: Option<String>,
     /// Whether Babel runs with it.

@@ -82,6 +82,18 @@ pub struct UdpRead {
     pub stride: u16,
 }
 
+/// Whether the datagrams of a send may be fragmented on their way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Fragmentation {
+    /// By routers (IPv4), and here where the interface is too narrow. What ICMP says of the path is not believed.
+    #[default]
+    Free,
+    /// Likewise, and here as the kernel believes ICMP of the path (IPv6, where routers do not fragment).
+    Kernel,
+    /// Never: what does not fit is lost.
+    Never,
+}
+
 /// One `UDP_SEGMENT` send: datagrams of `stride` octets, the last may be shorter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Train {
@@ -93,6 +105,8 @@ pub struct Train {
     pub all: Span,
     /// Length of each datagram but the last.
     pub stride: u16,
+    /// Whether they may be fragmented.
+    pub fragmentation: Fragmentation,
 }
 
 /// One `writev` to the TUN: a virtio header and the parts `Batch::parts[parts]`.

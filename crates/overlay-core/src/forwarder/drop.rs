@@ -79,6 +79,8 @@ reasons! {
     RelayHopLimit = "relay_hop_limit",
     /// A relay frame for a router to which there is no next hop with a session.
     RelayNoRoute = "relay_no_route",
+    /// A relay frame that does not fit the way to the next hop; its sender was told.
+    RelayTooBig = "relay_too_big",
     /// A relay frame that this node does not carry: transit is off, or a relay frame within a relay frame.
     RelayRefused = "relay_refused",
     /// A relay frame beyond the bandwidth given to transit.

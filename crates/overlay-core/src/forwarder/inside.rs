@@ -46,6 +46,17 @@ pub(crate) fn divide<'a>(layout: &ArenaLayout, arena: &'a mut [u8]) -> (&'a mut 
     (read, Area { begin, octets })
 }
 
+/// How something that control made travels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum By {
+    /// By the path in use.
+    Use,
+    /// By this one.
+    Path(Path),
+    /// By this one, in one piece and as long as it is.
+    Whole(Path),
+}
+
 /// Why a packet does not go.
 #[derive(Clone, Copy, Debug)]
 enum Refusal {
@@ -202,7 +213,7 @@ impl Forwarder {
         area: &mut Area<'_>,
         out: &mut Batch,
     ) {
-        match self.seal_one(now, peer, None, text, area, out) {
+        match self.seal_one(now, peer, By::Use, text, area, out) {
             Ok(()) if text.is_empty() => {}
             Ok(()) => {
                 let sent = Watch { sent: true, ..Watch::default() };
@@ -212,20 +223,21 @@ impl Forwarder {
         }
     }
 
-    /// By `path`, or else by the one in use.
+    /// Seals one packet that control made, and sends it.
     pub(crate) fn seal_one(
         &mut self,
         now: Instant,
         peer: PeerIdx,
-        path: Option<Path>,
+        by: By,
         text: &[u8],
         area: &mut Area<'_>,
         out: &mut Batch,
     ) -> Result<(), DropReason> {
         let own = self.fib.own_router();
-        let way = match path {
-            Some(path) => Way::by(&self.peers, peer, path, own, now),
-            None => Way::find(&self.peers, peer, own, now),
+        let way = match by {
+            By::Use => Way::find(&self.peers, peer, own, now),
+            By::Path(path) => Way::by(&self.peers, peer, path, own, now),
+            By::Whole(path) => Way::by(&self.peers, peer, path, own, now).map(Way::whole),
         };
         let way = way.map_err(|no| match no {
             NoWay::Session(_) => DropReason::NoSession,

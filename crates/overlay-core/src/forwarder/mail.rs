@@ -1,5 +1,6 @@
 //! The mail between control and the forwarders: updates one way, events the other, each in order.
 
+use crate::forwarder::batch::Fragmentation;
 use crate::forwarder::fib::Fib;
 use crate::forwarder::gate::Gate;
 use crate::forwarder::keys::{ReceiveKey, SendKey};
@@ -31,12 +32,21 @@ pub struct PeerTx {
     pub path: Option<Path>,
     /// Greatest inner packet, in octets.
     pub mtu: u16,
+    /// The path was seen to carry that in one piece.
+    pub whole: bool,
     /// What the other end is.
     pub kind: PeerKind,
     /// Its router-id; destination of relay frames to it. All zeros for a stock peer.
     pub router: RouterId,
     /// Where its traffic is counted.
     pub counters: Arc<PeerCounters>,
+}
+
+impl PeerTx {
+    /// What becomes of datagrams that do not fit into a link. Who probes a path does not depend on what ICMP says of it.
+    pub(crate) fn fragmentation(&self) -> Fragmentation {
+        if self.whole { Fragmentation::Free } else { Fragmentation::Kernel }
+    }
 }
 
 /// One-shot edges that control wants to hear of, re-armed at most once a second.
@@ -69,6 +79,8 @@ pub enum Update {
     Send(PeerIdx, Packet),
     /// The same by this path, whatever path is in use, and without an edge: traffic that asks for paths is no traffic.
     Probe(PeerIdx, Path, Packet),
+    /// The same, sealed without padding and never fragmented on its way to the other end or the neighbour that relays.
+    Measure(PeerIdx, Path, Packet),
     /// A datagram that came otherwise than by this worker's socket: process it as if read from there.
     Datagram(Path, Packet),
     /// What is checked before anything reaches control.
@@ -128,6 +140,15 @@ pub enum Event {
         /// Where it was bound for.
         router: RouterId,
     },
+    /// A relay frame that the way to the next hop does not carry in one piece (rate limited).
+    RelayTooBig {
+        /// In whose session the frame came.
+        peer: PeerIdx,
+        /// Where it was bound for.
+        router: RouterId,
+        /// Octets of the longest frame that way.
+        frame: u16,
+    },
     /// A transport datagram whose receiver index names another worker (it came in a relay frame, over TCP, or without
     /// the socket filter that steers by index): for control to mail there as [`Update::Datagram`].
     Elsewhere {
@@ -163,7 +184,11 @@ impl Update {
             Update::Forget(index) => Update::Forget(*index),
             Update::Watch(peer, watch) => Update::Watch(*peer, *watch),
             Update::Gate(gate) => Update::Gate(gate.clone()),
-            Update::Receive(_) | Update::Send(..) | Update::Probe(..) | Update::Datagram(..) => return None,
+            Update::Receive(_)
+            | Update::Send(..)
+            | Update::Probe(..)
+            | Update::Measure(..)
+            | Update::Datagram(..) => return None,
         })
     }
 }

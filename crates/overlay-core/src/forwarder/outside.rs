@@ -106,7 +106,7 @@ impl Forwarder {
             Verdict::Cookie(reply) => {
                 let at = self.transmit.take(reply.len()).ok_or(DropReason::TransmitFull)?;
                 arena[at..at + reply.len()].copy_from_slice(&reply);
-                self.transmit.send(arrival.from, Ecn::default(), at, reply.len(), out);
+                self.transmit.send(arrival.from.into(), Ecn::default(), at, reply.len(), out);
                 Err(DropReason::CookieSent)
             }
             Verdict::Pass if self.handshakes >= HANDSHAKES || out.events.len() >= EVENTS => {

@@ -9,9 +9,13 @@ use crate::forwarder::frame::HOP_LIMIT_AT;
 use crate::forwarder::mail::{Event, PeerKind};
 use crate::forwarder::raise;
 use crate::forwarder::stats::Figure;
-use crate::forwarder::way::seal_datagram;
-use ln6_crypto::message::TRANSPORT_HEADER;
+use crate::forwarder::transmit::Onward;
+use crate::forwarder::way::{MINIMUM_MTU, RELAY_OVERHEAD, seal_datagram};
+use ln6_crypto::message::{TRANSPORT_HEADER, TRANSPORT_OVERHEAD};
 use ln6_types::{Instant, RouterId};
+
+/// Octets of the frame around the least inner packet that every path carries.
+const LEAST_FRAME: usize = MINIMUM_MTU + RELAY_OVERHEAD;
 
 /// A relay frame for somebody else, opened in its slot.
 #[derive(Clone, Copy, Debug)]
@@ -56,19 +60,35 @@ impl Forwarder {
         let Some(to) = tx.path.filter(|path| path.is_direct()) else {
             return Err(self.no_relay(now, transit, out));
         };
+        // What carries an inner packet of 1280 octets goes in fragments if need be; whoever sends more is to send less.
+        let mtu = usize::from(tx.mtu);
+        if transit.frame > mtu.max(LEAST_FRAME) {
+            return Err(self.relay_too_big(now, transit, tx.mtu, out));
+        }
         if !self.transit_tokens.take(now, u64::from(transit.datagram.len)) {
             return Err(DropReason::RelayCapped);
         }
         let counter = key.reserve(1).ok_or(DropReason::CounterExhausted)?;
-        let datagram = &mut arena[transit.datagram.range()];
+        // Padding that does not fit any more is left away.
+        let text = transit.text.min(mtu).max(transit.frame);
+        let (at, len) = (transit.datagram.at as usize, text + TRANSPORT_OVERHEAD);
+        let datagram = &mut arena[at..at + len];
         datagram[TRANSPORT_HEADER + HOP_LIMIT_AT] = transit.hop_limit - 1;
-        seal_datagram(key, counter, datagram, transit.frame, transit.text);
+        seal_datagram(key, counter, datagram, transit.frame, text);
         tx.counters.sent(1, transit.frame as u64);
-        let (at, len) = (transit.datagram.at as usize, transit.datagram.len as usize);
+        let to = Onward { to, fragmentation: tx.fragmentation() };
         self.transmit.send(to, transit.ecn, at, len, out);
         self.config.stats.add(Figure::Relayed, 1);
         self.config.stats.add(Figure::RelayedBytes, len as u64);
         Ok(())
+    }
+
+    fn relay_too_big(&mut self, now: Instant, transit: Transit, mtu: u16, out: &mut Batch) -> DropReason {
+        if self.no_relay_tokens.take(now, 1) {
+            let frame = mtu.max(LEAST_FRAME as u16);
+            raise(&mut out.events, Event::RelayTooBig { peer: transit.from, router: transit.to, frame });
+        }
+        DropReason::RelayTooBig
     }
 
     fn no_relay(&mut self, now: Instant, transit: Transit, out: &mut Batch) -> DropReason {

@@ -1,12 +1,26 @@
 //! The transmit area of the arena, and how datagrams in it become trains.
 
 use crate::Path;
-use crate::forwarder::batch::{Batch, Ecn, Span, Train};
+use crate::forwarder::batch::{Batch, Ecn, Fragmentation, Span, Train};
 
 /// Segments of one `UDP_SEGMENT` send: what every kernel takes.
 pub(crate) const SEGMENTS: u16 = 64;
 /// Octets of one send: the largest payload of UDP over IPv4.
 pub(crate) const TRAIN: u32 = 65_507;
+
+/// Where a datagram goes, and whether in one piece.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Onward {
+    /// Never through.
+    pub(crate) to: Path,
+    pub(crate) fragmentation: Fragmentation,
+}
+
+impl From<Path> for Onward {
+    fn from(to: Path) -> Self {
+        Onward { to, fragmentation: Fragmentation::default() }
+    }
+}
 
 /// Where the next datagram goes, and whether the last train may grow.
 #[derive(Debug)]
@@ -42,11 +56,14 @@ impl Transmit {
     }
 
     /// Adds a finished datagram to the last train if it continues it, else begins one.
-    pub(crate) fn send(&mut self, to: Path, ecn: Ecn, at: usize, len: usize, out: &mut Batch) {
+    pub(crate) fn send(&mut self, to: Onward, ecn: Ecn, at: usize, len: usize, out: &mut Batch) {
+        let Onward { to, fragmentation } = to;
         let (at, len) = (at as u32, len as u32);
         if let Some(last) = out.trains.last_mut()
             && (1..SEGMENTS).contains(&self.open)
             && (last.to, last.ecn, last.all.at + last.all.len) == (to, ecn, at)
+            // A train shares one fate: what is too long for a link would take along what is not.
+            && (last.fragmentation, fragmentation != Fragmentation::Never) == (fragmentation, true)
             && len <= u32::from(last.stride)
             && last.all.len + len <= TRAIN
         {
@@ -54,7 +71,7 @@ impl Transmit {
             self.open = if len == u32::from(last.stride) { self.open + 1 } else { 0 };
             return;
         }
-        out.trains.push(Train { to, ecn, all: Span::new(at, len), stride: len as u16 });
+        out.trains.push(Train { to, ecn, all: Span::new(at, len), stride: len as u16, fragmentation });
         self.open = 1;
     }
 }
@@ -64,8 +81,8 @@ mod tests {
     use super::*;
     use core::net::{Ipv4Addr, SocketAddr};
 
-    fn path(port: u16) -> Path {
-        Path::Udp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    fn path(port: u16) -> Onward {
+        Path::Udp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).into()
     }
 
     #[test]
@@ -77,6 +94,17 @@ mod tests {
         }
         let trains: Vec<_> = out.trains.iter().map(|t| (t.all.at, t.all.len, t.stride)).collect();
         assert_eq!(trains, [(100, 220, 80), (320, 60, 60), (380, 80, 80)]);
+    }
+
+    #[test]
+    fn what_must_not_be_fragmented_rides_alone() {
+        let (mut transmit, mut out) = (Transmit::new(Span::new(0, 10_000)), Batch::default());
+        let whole = Onward { fragmentation: Fragmentation::Never, ..path(1) };
+        for to in [path(1), whole, whole, path(1)] {
+            let at = transmit.take(80).expect("room");
+            transmit.send(to, Ecn(0), at, 80, &mut out);
+        }
+        assert_eq!(out.trains.len(), 4);
     }
 
     #[test]

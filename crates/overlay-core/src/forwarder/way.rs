@@ -11,17 +11,19 @@
 //! | | zero padding |
 //! | | tag (16) |
 
+use crate::forwarder::batch::Fragmentation;
 use crate::forwarder::drop::DropReason;
 use crate::forwarder::frame::{RELAY_HEADER, write_relay_header};
 use crate::forwarder::keys::SendKey;
 use crate::forwarder::mail::{PeerKind, PeerTx};
 use crate::forwarder::peers::Peers;
+use crate::forwarder::transmit::Onward;
 use crate::{Path, PeerIdx};
 use ln6_crypto::message::{PADDING, TAG, TRANSPORT_HEADER, TRANSPORT_OVERHEAD, write_transport_header};
 use ln6_types::{Instant, RouterId};
 
 /// IPv6 needs that much of every link (RFC 8200, section 5).
-const MINIMUM_MTU: usize = 1280;
+pub(crate) const MINIMUM_MTU: usize = 1280;
 
 /// What an inner packet may have at most, so that the datagram around it still fits into UDP over IPv4.
 const LARGEST_MTU: usize = 65_507 - TRANSPORT_OVERHEAD;
@@ -35,8 +37,10 @@ pub(crate) struct Way<'a> {
     pub(crate) tx: &'a PeerTx,
     key: &'a SendKey,
     over: Option<Over<'a>>,
-    /// Where the datagrams go; never through.
-    pub(crate) to: Path,
+    /// Where the datagrams go.
+    pub(crate) to: Onward,
+    /// Nothing is padded: the length itself is what counts.
+    exact: bool,
 }
 
 /// The neighbour's session around it.
@@ -103,10 +107,20 @@ impl<'a> Way<'a> {
                 let over = peers.tx(neighbour).filter(|tx| tx.kind == PeerKind::Node).ok_or(NoWay::Path)?;
                 let to = over.path.filter(|path| path.is_direct()).ok_or(NoWay::Path)?;
                 let over_key = live_key(over, now).ok_or(NoWay::Session(neighbour))?;
-                Ok(Way { tx, key, over: Some(Over { tx: over, key: over_key, own }), to })
+                let to = Onward { to, fragmentation: over.fragmentation() };
+                Ok(Way { tx, key, over: Some(Over { tx: over, key: over_key, own }), to, exact: false })
             }
-            to => Ok(Way { tx, key, over: None, to }),
+            to => {
+                let to = Onward { to, fragmentation: tx.fragmentation() };
+                Ok(Way { tx, key, over: None, to, exact: false })
+            }
         }
+    }
+
+    /// The same way for a datagram of exactly its length, that is lost where it does not fit.
+    pub(crate) fn whole(mut self) -> Self {
+        (self.exact, self.to.fragmentation) = (true, Fragmentation::Never);
+        self
     }
 
     /// Greatest inner packet that goes this way.
@@ -137,7 +151,7 @@ impl<'a> Way<'a> {
     }
 
     fn padded(&self, len: usize) -> usize {
-        pad(len, self.mtu())
+        if self.exact { len } else { pad(len, self.mtu()) }
     }
 
     /// Counters for `n` datagrams.

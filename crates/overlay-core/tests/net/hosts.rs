@@ -129,7 +129,15 @@ impl Node {
                 Instant::FAR_FUTURE,
             ))
         });
-        PeerTx { key, path, mtu: MTU, kind, router: router(other), counters: self.counters.clone() }
+        PeerTx {
+            key,
+            path,
+            mtu: MTU,
+            whole: true,
+            kind,
+            router: router(other),
+            counters: self.counters.clone(),
+        }
     }
 
     pub fn receive_key(&self, other: u8) -> Update {

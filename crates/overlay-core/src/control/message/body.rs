@@ -171,6 +171,8 @@ impl Body {
             Body::TooBig { .. } => 16,
             Body::PathProbe { .. } => 17,
             Body::PathEcho { .. } => 18,
+            Body::SizeProbe { .. } => 19,
+            Body::SizeReply { .. } => 20,
         }
     }
 
@@ -205,8 +207,9 @@ impl Body {
             Body::LeaveReply { refused } => map.put_some(0, refused.as_deref()),
             Body::NoRoute { router } => map.put(0, router),
             Body::TooBig { router, mtu } => map.put(0, router).put(1, *mtu),
-            Body::PathProbe { token } => map.put(0, *token),
+            Body::PathProbe { token } | Body::SizeProbe { token } => map.put(0, *token),
             Body::PathEcho { token, direct } => map.put(0, *token).put_flag(1, *direct),
+            Body::SizeReply { token, octets } => map.put(0, *token).put(1, *octets),
         };
         map.finish()
     }
@@ -234,6 +237,12 @@ impl Body {
             15 | 16 => read_relay_error(kind, d)?,
             17 => Body::PathProbe { token: need(read_numbers(d)?[0])? },
             18 => read_path_echo(d)?,
+            19 => Body::SizeProbe { token: need(read_numbers(d)?[0])? },
+            20 => {
+                let [token, octets] = read_numbers(d)?;
+                let octets = octets.and_then(|octets| u16::try_from(octets).ok()).ok_or_else(bad)?;
+                Body::SizeReply { token: need(token)?, octets }
+            }
             _ => return Ok(None),
         }))
     }

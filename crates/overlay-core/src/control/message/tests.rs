@@ -69,6 +69,8 @@ fn every_message() -> Vec<Message> {
         Body::PathProbe { token: u64::MAX },
         Body::PathEcho { token: 1, direct: true },
         Body::PathEcho { token: 1, direct: false },
+        Body::SizeProbe { token: 5 },
+        Body::SizeReply { token: 5, octets: u16::MAX },
     ];
     bodies
         .into_iter()
@@ -98,7 +100,13 @@ fn every_message_reads_back_also_with_padding() {
         let mut bytes = encoded(&message);
         assert_eq!(Message::decode(&bytes), Ok(message.clone()));
         bytes.extend_from_slice(&[0; 15]);
-        assert_eq!(Message::decode(&bytes), Ok(message));
+        assert_eq!(Message::decode(&bytes), Ok(message.clone()));
+        let short = bytes.len();
+        bytes.resize(9000, 0);
+        assert_eq!(Message::decode(&bytes), Ok(message), "as a probe is padded");
+        *bytes.last_mut().expect("octets") = 1;
+        assert_eq!(Message::decode(&bytes), Err(MessageError::TooLarge(9000)));
+        bytes.truncate(short);
         bytes.push(1);
         assert_eq!(Message::decode(&bytes), Err(MessageError::Malformed));
     }
@@ -165,7 +173,7 @@ fn lengths_beyond_their_bounds_are_refused() {
     assert!(refused(Body::Items(vec![Item { kind: ItemKind::Head, bytes: vec![0; 1200].into() }])));
     assert!(refused(Body::JoinReply(JoinReply::Granted { chain: vec![vec![]; 5] })));
     assert!(refused(Body::JoinReply(JoinReply::Granted { chain: vec![vec![0; 1001]] })));
-    assert_eq!(Message::decode(&[0; MAX_MESSAGE + 1]), Err(MessageError::TooLarge(MAX_MESSAGE + 1)));
+    assert_eq!(Message::decode(&[1; MAX_MESSAGE + 1]), Err(MessageError::TooLarge(MAX_MESSAGE + 1)));
 }
 
 #[test]
@@ -187,7 +195,7 @@ fn a_proof_binds_both_keys_and_the_network() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), which in 0usize..24, at: usize, to: u8) {
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), which in 0usize..26, at: usize, to: u8) {
         let _ = Message::decode(&bytes);
         let mut nearly = encoded(&every_message()[which]);
         let at = at % nearly.len();
