@@ -44,6 +44,7 @@ pub(super) struct Node {
     pub(super) mtu: Option<Spanned<i64>>,
     pub(super) workers: Option<Spanned<toml::Value>>,
     pub(super) transit: Option<bool>,
+    pub(super) transit_limit: Option<Spanned<i64>>,
     #[serde(default)]
     pub(super) public: Vec<Spanned<String>>,
     pub(super) log: Option<Spanned<String>>,
