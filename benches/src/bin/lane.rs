@@ -89,6 +89,7 @@ fn meet(workers: &[MailSender], suite: Suite, side: u8, path: Path) -> Outcome<(
         path: Some(path),
         mtu: 1400,
         kind: PeerKind::Node,
+        takes_relayed: true,
         router: router(1 - side),
         counters: Arc::default(),
     });

@@ -410,6 +410,7 @@ impl Control {
             path: peer.path,
             mtu: self.mtu_by(peer.path),
             kind: peer.kind,
+            takes_relayed: peer.takes_relayed,
             router: peer.router,
             counters: peer.counters.clone(),
         }

@@ -28,6 +28,8 @@ pub struct Node {
     pub counters: Arc<PeerCounters>,
     pub fib: FibInput,
     pub now: Instant,
+    /// Whether its peers take relayed datagrams.
+    pub takes_relayed: bool,
 }
 
 pub fn path(number: u8) -> Path {
@@ -98,6 +100,7 @@ impl Node {
             counters: Arc::new(PeerCounters::default()),
             fib,
             now: NOW,
+            takes_relayed: true,
         };
         node.publish();
         node
@@ -129,7 +132,15 @@ impl Node {
                 Instant::FAR_FUTURE,
             ))
         });
-        PeerTx { key, path, mtu: MTU, kind, router: router(other), counters: self.counters.clone() }
+        PeerTx {
+            key,
+            path,
+            mtu: MTU,
+            kind,
+            takes_relayed: self.takes_relayed,
+            router: router(other),
+            counters: self.counters.clone(),
+        }
     }
 
     pub fn receive_key(&self, other: u8) -> Update {
