@@ -3,6 +3,7 @@
 //! The commands are the README's; the world is [`ln6_lab::community`]. Every claim is a step that can fail.
 
 mod machine;
+mod page;
 mod prefixes;
 mod readme;
 mod report;
@@ -74,6 +75,14 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     report.close(outcome.is_ok());
     if options.keep {
+        // It stays until the world goes.
+        let page = page::serve(story.server());
+        match &page {
+            Ok((link, _)) => {
+                eprintln!("\nThe admin page; this link makes its first administrator, once:\n  {link}\n")
+            }
+            Err(error) => eprintln!("\nThe admin page does not answer: {error:#}\n"),
+        }
         eprintln!("{}", how_to_enter(&world));
         wait_for_enter();
     }

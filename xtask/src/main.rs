@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod demo;
+mod e2e;
 mod fuzz;
 mod packages;
 mod size;
@@ -20,6 +21,8 @@ cargo xtask COMMAND
 
   demo  [--keep] [--json]       the whole story on this machine, in network namespaces (root)
   test  [--quick]               every test; installs the Debian packages it needs (root)
+  e2e   [pages [--only NAME] | network [--profile NAME]]
+                                the admin page in a real browser (root for the network)
   check                         format, clippy, tidy, documentation, licences
   bench [ARGUMENT...]           the benchmarks, with arguments for criterion
   bench peers [OPTION...]       ln6d beside other tunnels, in namespaces (root)
@@ -56,6 +59,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["test", options @ ..] => suite::run(options),
         ["check"] => check::run(),
         ["bench", arguments @ ..] => bench::run(arguments),
+        ["e2e", options @ ..] => e2e::run(options),
         ["fuzz", options @ ..] => fuzz::run(options),
         ["size", options @ ..] => size::run(options),
         [] | ["help" | "-h" | "--help"] => {

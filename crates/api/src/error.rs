@@ -172,6 +172,10 @@ troubles! {
     FileTrouble = "file_trouble", Failed, "check that the path exists and that you may write there";
     /// A path that a socket cannot have.
     SocketPathTooLong = "socket_path_too_long", Usage, "use a shorter --dir: the path of a socket has at most 107 characters";
+    /// The page's certificate or its key.
+    TlsInvalid = "tls_invalid", Failed, "name both files under [page]: certificate = … and key = …, in PEM, readable for the page";
+    /// The account that was to be used does not exist.
+    AccountMissing = "account_missing", NotFound, "make it: 'useradd --system --no-create-home NAME', or name another one: user = … under [page]";
     /// `doctor` or `config check` has found errors.
     Findings = "findings", Findings, "each finding names its next step";
     /// A mistake of ours.

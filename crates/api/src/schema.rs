@@ -142,6 +142,7 @@ schemas! {
 schemas! {
     RequestList = "ln6d.requests/1",
     DenialList = "ln6d.denials/1",
+    PageReply = "ln6d.page/1",
     InviteReply = "ln6d.invite/1",
     InvitationList = "ln6d.invitations/1",
     PoolList = "ln6d.pools/1",

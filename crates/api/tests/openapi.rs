@@ -63,7 +63,7 @@ fn every_request_is_described_with_all_that_can_be_asked() {
 fn every_answer_of_the_socket_is_described() {
     let text = pretty();
     // What only the command line prints is no answer of the socket.
-    let printed = ["ln6d.wireguard-file/1", "ln6d.setup/1", "ln6d.key/1"];
+    let printed = ["ln6d.wireguard-file/1", "ln6d.setup/1", "ln6d.key/1", "ln6d.page/1"];
     for line in include_str!("../src/schema.rs").lines() {
         let Some(name) = line.split('"').nth(1).filter(|name| name.starts_with("ln6d.")) else { continue };
         if name.ends_with("/1")

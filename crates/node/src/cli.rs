@@ -1,11 +1,15 @@
 //! The command line: what can be typed.
 
 #[cfg(feature = "broker")]
+mod admin;
+#[cfg(feature = "broker")]
 mod books;
 #[cfg(feature = "broker")]
 mod registry;
 mod tools;
 
+#[cfg(feature = "broker")]
+pub use admin::*;
 #[cfg(feature = "broker")]
 pub use books::*;
 #[cfg(feature = "broker")]
@@ -94,6 +98,10 @@ pub enum Command {
     /// Apply a changed configuration to the running node
     #[command(after_help = "Example: ln6d reload")]
     Reload,
+    /// Serve the admin page (on the broker); logs go to standard error
+    #[cfg(feature = "broker")]
+    #[command(after_help = "Example: ln6d admin --setup-link")]
+    Admin(Admin),
     /// What is done for other programs
     #[command(flatten)]
     Tool(ToolCommand),

@@ -1,5 +1,7 @@
 //! From the command line to what it asks for: files of this machine, or a question to the daemon.
 
+#[cfg(feature = "broker")]
+mod admin;
 mod ask;
 mod check;
 #[cfg(feature = "broker")]
@@ -79,6 +81,8 @@ fn dispatch(command: Command, layout: &Layout, output: &Output) -> Result<Exit, 
         Command::Doctor(doctor) => check::doctor(&doctor, layout, output),
         Command::Config(cli::Config::Check) => check::config(layout, output),
         Command::Key(cli::Key::Show) => check::key(layout, output),
+        #[cfg(feature = "broker")]
+        Command::Admin(command) => admin::run(&command, layout, output),
         Command::Tool(tool) => self::tool(tool, layout, output),
         Command::WireguardConfig(leaf) => wireguard::run(&leaf, layout, output),
         #[cfg(feature = "broker")]

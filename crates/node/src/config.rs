@@ -5,7 +5,9 @@ mod diff;
 #[cfg(feature = "broker")]
 mod keylist;
 mod locate;
+mod page;
 mod raw;
+mod tree;
 mod value;
 mod write;
 
@@ -13,6 +15,7 @@ pub use diff::diff;
 #[cfg(feature = "broker")]
 pub use keylist::{KeyList, Notify};
 pub use ln6_api::schema::Change;
+pub use page::Page;
 pub use value::{Endpoint, InterfaceName, NodeName, Secret};
 pub use write::render;
 
@@ -25,6 +28,9 @@ use ln6_crypto::seal::Suite;
 use ln6_types::{Fingerprint, Prefix, PublicKey};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use tree::Read as _;
 
 /// The port of ln6d.
 pub const PORT: u16 = 6695;
@@ -62,8 +68,8 @@ pub struct Config {
     /// Who is told of requests and trouble; on a broker.
     #[cfg(feature = "broker")]
     pub notify: Option<Notify>,
-    /// The account that the admin page runs as; none if there is no page.
-    pub page_user: Option<String>,
+    /// The admin page.
+    pub page: Page,
 }
 
 /// `[node]`.
@@ -313,16 +319,20 @@ impl Config {
             keylist: None,
             #[cfg(feature = "broker")]
             notify: None,
-            page_user: None,
+            page: Page::default(),
         }
     }
 
     /// Reads a configuration; the error names the line, and what was probably meant.
     pub fn parse(text: &str, path: &Path) -> Result<Self, CliError> {
-        let raw = toml::from_str::<raw::Config>(text).map_err(|error| locate::explain(text, path, &error))?;
-        check::config(raw).map_err(|fault| {
+        let tree = DeTable::parse(text).map_err(|error| locate::explain(text, path, &error))?;
+        let tree = Spanned::new(tree.span(), DeValue::Table(tree.into_inner()));
+        raw::Config::read("this file", tree).and_then(check::config).map_err(|fault| {
             let place = locate::place(text, path, fault.at);
-            CliError::new(fault.trouble, format!("{place}: {}", fault.message))
+            CliError {
+                hint: fault.hint,
+                ..CliError::new(fault.trouble, format!("{place}: {}", fault.message))
+            }
         })
     }
 

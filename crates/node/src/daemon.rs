@@ -19,7 +19,9 @@ mod news;
 #[cfg(feature = "broker")]
 mod notify;
 mod outlook;
-mod privileges;
+#[cfg(feature = "broker")]
+mod page;
+pub(crate) mod privileges;
 #[cfg(feature = "broker")]
 mod registry_calls;
 mod service;

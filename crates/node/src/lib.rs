@@ -14,6 +14,8 @@ pub mod files;
 pub mod from_view;
 pub mod logging;
 pub mod metrics;
+#[cfg(feature = "broker")]
+mod page;
 pub mod qr;
 #[cfg(test)]
 mod reference;

@@ -1,4 +1,4 @@
-//! The reference in the book, made from the code. A stale page is a failure; `LN6_WRITE_REFERENCE=1 cargo test -p ln6d
+//! The reference in the book, made from the code. A stale page is a failure; `LN6_BLESS=1 cargo test -p ln6d
 //! reference` writes it anew.
 
 use crate::cli::Cli;
@@ -10,15 +10,16 @@ use clap::CommandFactory as _;
 use std::fmt::Write as _;
 use std::path::Path;
 
-const HEAD: &str = "<!-- Made from the code by 'LN6_WRITE_REFERENCE=1 cargo test -p ln6d reference'; not edited by hand. -->\n\n";
+const HEAD: &str =
+    "<!-- Made from the code by 'LN6_BLESS=1 cargo test -p ln6d reference'; not edited by hand. -->\n\n";
 
 fn check(page: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src/reference").join(page);
-    if std::env::var_os("LN6_WRITE_REFERENCE").is_some() {
+    if std::env::var_os("LN6_BLESS").is_some() {
         std::fs::write(&path, text).expect("the page is written");
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(there == text, "{page} is stale: run LN6_WRITE_REFERENCE=1 cargo test -p ln6d reference");
+    assert!(there == text, "{page} is stale: run LN6_BLESS=1 cargo test -p ln6d reference");
 }
 
 fn cell(text: &str) -> String {

@@ -4,7 +4,8 @@
 use ln6_page::accounts::{Accounts, Role};
 use ln6_page::fake::Fake;
 use ln6_page::secret::{Cost, Password};
-use ln6_page::{App, Settings, server};
+use ln6_page::server::{self, Door};
+use ln6_page::{App, Settings};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
@@ -23,8 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-        println!("http://127.0.0.1:{port}/setup/{code}");
-        server::serve(app, listener).await
-    })?;
-    Ok(())
+        println!("http://{}/setup/{code}", listener.local_addr()?);
+        server::serve(app, vec![Door::Tcp(listener, None)]).await;
+        Ok(())
+    })
 }

@@ -131,6 +131,11 @@ impl Book {
             .is_some_and(|setup| now < setup.expires && secret::same(setup.kept.as_bytes(), kept.as_bytes()))
     }
 
+    /// Whether a set-up link is still good.
+    pub fn waits_for_setup(&self, now: u64) -> bool {
+        self.setup.as_ref().is_some_and(|setup| now < setup.expires)
+    }
+
     fn admins(&self) -> usize {
         self.people.iter().filter(|person| person.role == Role::Admin).count()
     }

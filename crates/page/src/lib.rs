@@ -27,6 +27,7 @@ pub mod secret;
 pub mod server;
 mod session;
 mod settings;
+pub mod tls;
 pub mod tokens;
 mod topology;
 mod traffic;

@@ -1,36 +1,80 @@
-//! The listener: bounded connections, bounded patience.
+//! The listeners: bounded connections, bounded patience.
 
 use crate::app::{App, From};
 use crate::front::router;
 use crate::live;
+use crate::tls::Tls;
 use axum::body::Body;
 use axum::extract::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 256;
-/// How long the head of a request may take.
+/// How long the head of a request may take, and the beginning of TLS before it.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may last; streams of news end before.
 const CONNECTION: Duration = Duration::from_secs(900);
 /// Largest head of a request, octets.
 const LARGEST: usize = 16 * 1024;
 
-/// Serves the page on `listener` for ever.
-pub async fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<()> {
+/// Where browsers, or a proxy in front of them, come in.
+pub enum Door {
+    /// By TCP; with TLS, or as it is.
+    Tcp(TcpListener, Option<Tls>),
+    /// By a socket of this machine: a proxy.
+    Unix(UnixListener),
+}
+
+/// What a connection runs on.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Door {
+    /// Waits for the next one, and says where it is from.
+    async fn next(&self) -> io::Result<(Box<dyn Stream>, From)> {
+        match self {
+            Door::Tcp(listener, _) => {
+                let (stream, from) = listener.accept().await?;
+                // Answers are small and are written whole.
+                let _ = stream.set_nodelay(true);
+                Ok((Box::new(stream), From(from.ip().to_canonical())))
+            }
+            Door::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Box::new(stream), From(IpAddr::V6(Ipv6Addr::LOCALHOST))))
+            }
+        }
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        match self {
+            Door::Tcp(_, tls) => tls.as_ref(),
+            Door::Unix(_) => None,
+        }
+    }
+}
+
+/// Serves the page at all its doors for ever.
+pub async fn serve(app: Arc<App>, doors: Vec<Door>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     tokio::spawn(live::watch(Arc::clone(&app)));
+    let open = doors.into_iter().map(|door| watch(Arc::clone(&app), door, Arc::clone(&room)));
+    futures_util::future::join_all(open).await;
+}
+
+async fn watch(app: Arc<App>, door: Door, room: Arc<Semaphore>) {
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
-        let (stream, from) = match listener.accept().await {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let (stream, from) = match door.next().await {
             Ok(accepted) => accepted,
             // Out of descriptors, or the client is gone: nothing to serve now.
             Err(_) => {
@@ -38,21 +82,19 @@ pub async fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<()> {
                 continue;
             }
         };
-        let app = Arc::clone(&app);
+        let (app, tls) = (Arc::clone(&app), door.tls().map(Tls::acceptor));
         tokio::spawn(async move {
             let _place = place;
-            connection(app, stream, From(from.ip().to_canonical())).await;
+            let Some(tls) = tls else { return exchange(app, stream, from).await };
+            // Who speaks no TLS here, or too slowly, concerns only itself.
+            if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, tls.accept(stream)).await {
+                exchange(app, Box::new(stream), from).await;
+            }
         });
     }
 }
 
-async fn connection(app: Arc<App>, stream: TcpStream, from: From) {
-    // Answers are small and are written whole.
-    let _ = stream.set_nodelay(true);
-    exchange(app, stream, from).await;
-}
-
-async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(app: Arc<App>, stream: S, from: From) {
+async fn exchange(app: Arc<App>, stream: Box<dyn Stream>, from: From) {
     let service = router(&app);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(from);

@@ -90,7 +90,7 @@ fn the_corpora_are_small() {
     assert!(octets <= MOST_OCTETS, "{octets} octets");
 }
 
-/// `LN6_WRITE_SEEDS=1 cargo test -p ln6-fuzz` writes them.
+/// `LN6_BLESS=1 cargo test -p ln6-fuzz` writes them.
 #[test]
 fn every_seed_is_in_its_corpus() {
     let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
@@ -98,7 +98,7 @@ fn every_seed_is_in_its_corpus() {
         let number = numbers.entry(target).or_default();
         let path = fuzz().join("corpus").join(target).join(format!("seed-{number:02}"));
         *number += 1;
-        if std::env::var_os("LN6_WRITE_SEEDS").is_some() {
+        if std::env::var_os("LN6_BLESS").is_some() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, &bytes).unwrap();
         }

@@ -51,6 +51,16 @@ impl Machine {
         Ok(printed)
     }
 
+    /// Starts one command of ours and leaves it running.
+    pub(crate) fn launch(&self, label: &str, command: &[&str]) -> Result<Process> {
+        self.namespace.spawn(label, &self.words(&[&["ln6d"], command].concat())?)
+    }
+
+    /// Its `--dir`.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.state
+    }
+
     /// Runs one command of ours (not of the README).
     pub(crate) fn ask(&self, command: &[&str]) -> Result<String> {
         let mut words = vec!["ln6d"];

@@ -41,6 +41,10 @@ impl<'a> Story<'a> {
         }
     }
 
+    pub(super) fn server(&self) -> &Machine {
+        &self.server
+    }
+
     pub(super) fn tell(&mut self, report: &mut Report) -> Result<()> {
         let pool = Prefix::new(POOL.0, POOL.1)?;
         report.step("the server is one command and a start", || self.found())?;

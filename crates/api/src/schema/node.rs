@@ -566,6 +566,9 @@ pub struct SetupReply {
     pub files: Vec<String>,
     /// Where the root key is, for `init`.
     pub root_key: Option<String>,
+    /// A one-time link that makes the first administrator of the page, for `init`.
+    #[serde(default)]
+    pub setup_link: Option<String>,
     /// What a second `join` left as it was.
     #[serde(default)]
     pub kept: Vec<String>,
@@ -573,6 +576,19 @@ pub struct SetupReply {
     pub problems: Vec<Problem>,
     /// The next command.
     pub next: String,
+}
+
+/// `ln6d admin`.
+#[cfg(feature = "registry")]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct PageReply {
+    /// Where a browser finds the page.
+    pub address: String,
+    /// A one-time link that makes an administrator.
+    pub setup_link: Option<String>,
+    /// The command that leads to the page from another machine, while only this one can reach it.
+    pub tunnel: Option<String>,
 }
 
 /// `ln6d key show`.

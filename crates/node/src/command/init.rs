@@ -46,11 +46,22 @@ pub(super) fn run(init: &Init, layout: &Layout, output: &Output) -> Result<Exit,
         pools: init.pools.clone(),
         files,
         root_key: Some(layout.root_key.display().to_string()),
+        setup_link: setup_link(layout, &config)?,
         kept: Vec::new(),
         problems: init.pools.iter().filter_map(odd_pool).chain(look_around(layout)).collect(),
         next: format!("{} run", layout.command),
     });
     Ok(Exit::Ok)
+}
+
+#[cfg(feature = "broker")]
+fn setup_link(layout: &Layout, config: &Config) -> Result<Option<String>, CliError> {
+    crate::page::setup_link(layout, config).map(Some)
+}
+
+#[cfg(not(feature = "broker"))]
+fn setup_link(_: &Layout, _: &Config) -> Result<Option<String>, CliError> {
+    Ok(None)
 }
 
 /// What the options say, checked.

@@ -1,6 +1,7 @@
 //! From what is written to what can be: every value in its range, and no two at odds.
 
 use super::locate::meant;
+use super::tree::Loose;
 use super::{
     Admission, Broker, Config, Endpoint, Firewall, Inbound, InterfaceName, Join, KnownBroker, Lan, Network,
     Node, NodeName, Opening, PORT, Pool, Protocol, Psk, Secret, TRANSIT_LIMIT, Wireguard, raw,
@@ -19,13 +20,14 @@ use toml::Spanned;
 pub(super) struct Fault {
     pub(super) trouble: Trouble,
     pub(super) message: String,
+    pub(super) hint: Option<String>,
     pub(super) at: Option<Range<usize>>,
 }
 
 pub(super) type Checked<T> = Result<T, Fault>;
 
 pub(super) fn fault<T>(at: &Spanned<T>, message: impl Into<String>) -> Fault {
-    Fault { trouble: Trouble::ConfigInvalid, message: message.into(), at: Some(at.span()) }
+    Fault { trouble: Trouble::ConfigInvalid, message: message.into(), hint: None, at: Some(at.span()) }
 }
 
 pub(super) fn config(raw: raw::Config) -> Checked<Config> {
@@ -33,17 +35,17 @@ pub(super) fn config(raw: raw::Config) -> Checked<Config> {
     let lans = lans(&raw.lan, &node.interface)?;
     Ok(Config {
         network: raw.network.as_ref().map(network).transpose()?,
-        join: join(&raw.join)?,
-        firewall: firewall(&raw.firewall)?,
+        join: raw.join.as_ref().map(join).transpose()?.unwrap_or_default(),
+        firewall: raw.firewall.as_ref().map(firewall).transpose()?.unwrap_or_default(),
         broker: raw.broker.as_ref().map(broker).transpose()?,
-        exit: raw.exit.enabled.unwrap_or(true),
+        exit: raw.exit.and_then(|exit| exit.enabled).unwrap_or(true),
         wireguard: stock_peers(&raw.wireguard)?,
-        metrics: raw.metrics.listen.as_ref().map(metrics).transpose()?,
+        metrics: raw.metrics.and_then(|raw| raw.listen).as_ref().map(metrics).transpose()?,
         #[cfg(feature = "broker")]
         keylist: raw.keylist.as_ref().map(super::keylist::keylist).transpose()?,
         #[cfg(feature = "broker")]
         notify: raw.notify.as_ref().map(super::keylist::notify).transpose()?,
-        page_user: raw.page.user.as_ref().map(account).transpose()?,
+        page: raw.page.as_ref().map(super::page::page).transpose()?.unwrap_or_default(),
         node,
         lans,
     })
@@ -79,10 +81,10 @@ fn node(raw: &raw::Node) -> Checked<Node> {
     })
 }
 
-fn workers(value: &Spanned<toml::Value>) -> Checked<Option<u8>> {
+fn workers(value: &Spanned<Loose>) -> Checked<Option<u8>> {
     match value.get_ref() {
-        toml::Value::String(word) if word == "auto" => Ok(None),
-        toml::Value::Integer(number @ 1..=8) => Ok(Some(*number as u8)),
+        Loose::Text(word) if word == "auto" => Ok(None),
+        Loose::Number(number @ 1..=8) => Ok(Some(*number as u8)),
         _ => Err(fault(value, "workers is \"auto\" or a number from 1 to 8")),
     }
 }
@@ -172,11 +174,11 @@ fn opening(raw: &raw::Opening) -> Checked<Opening> {
     Ok(Opening { to: prefix(&raw.to)?, protocol, ports })
 }
 
-fn ports(value: &Spanned<toml::Value>) -> Checked<(u16, u16)> {
+fn ports(value: &Spanned<Loose>) -> Checked<(u16, u16)> {
     let wrong = || fault(value, "ports is a number, or first and last as \"8000-8010\"");
     match value.get_ref() {
-        toml::Value::Integer(number @ 1..=65_535) => Ok((*number as u16, *number as u16)),
-        toml::Value::String(text) => {
+        Loose::Number(number @ 1..=65_535) => Ok((*number as u16, *number as u16)),
+        Loose::Text(text) => {
             let (first, last) = text.split_once('-').unwrap_or((text, text));
             let read = |part: &str| part.trim().parse::<u16>().ok().filter(|port| *port != 0);
             match (read(first), read(last)) {
@@ -295,19 +297,6 @@ fn metrics(text: &Spanned<String>) -> Checked<SocketAddr> {
     text.get_ref()
         .parse()
         .map_err(|_| fault(text, "listen is address:port, such as 127.0.0.1:9695 or [::1]:9695"))
-}
-
-/// The name of an account, as `useradd` allows it. Root is no account to run a page with.
-fn account(text: &Spanned<String>) -> Checked<String> {
-    let name = text.get_ref();
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
-    if name.is_empty() || name.len() > 32 || name.starts_with('-') || !name.chars().all(fits) {
-        return Err(fault(text, "user is the name of an account: 1 to 32 of a-z, 0-9, '_' and '-'"));
-    }
-    if name == "root" {
-        return Err(fault(text, "the page needs an account of its own, not root"));
-    }
-    Ok(name.clone())
 }
 
 fn name(text: &Spanned<String>) -> Checked<NodeName> {

@@ -35,6 +35,6 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     note("keylist", old.keylist != new.keylist, true);
     #[cfg(feature = "broker")]
     note("notify", old.notify != new.notify, true);
-    note("page.user", old.page_user != new.page_user, true);
+    note("page", old.page != new.page, true);
     changes
 }

@@ -1,10 +1,10 @@
 //! `[keylist]` and `[notify]`: what a broker does by itself.
 
 use super::check::{Checked, choose, fault, line_of_text};
+use super::tree::table;
 use super::write::{list, quote, set, text_or};
 use crate::duration::Span;
 use ln6_broker::keylist::{Rewritten, Source};
-use serde::Deserialize;
 use std::path::PathBuf;
 use toml::Spanned;
 
@@ -44,24 +44,24 @@ pub struct Notify {
     pub trouble: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawKeyList {
-    url: Spanned<String>,
-    name: Option<Spanned<String>>,
-    branch: Option<Spanned<String>>,
-    folder: Option<Spanned<String>>,
-    every: Option<Spanned<String>>,
-    signed: Option<Spanned<String>>,
-    rewritten: Option<Spanned<String>>,
-    ssh_key: Option<Spanned<String>>,
+table! {
+    pub(super) struct RawKeyList {
+        url: Spanned<String>,
+        name: Option<Spanned<String>>,
+        branch: Option<Spanned<String>>,
+        folder: Option<Spanned<String>>,
+        every: Option<Spanned<String>>,
+        signed: Option<Spanned<String>>,
+        rewritten: Option<Spanned<String>>,
+        ssh_key: Option<Spanned<String>>,
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawNotify {
-    command: Spanned<Vec<Spanned<String>>>,
-    on: Option<Vec<Spanned<String>>>,
+table! {
+    pub(super) struct RawNotify {
+        command: Spanned<Vec<Spanned<String>>>,
+        on: Option<Vec<Spanned<String>>>,
+    }
 }
 
 pub(super) fn keylist(raw: &RawKeyList) -> Checked<KeyList> {

@@ -19,26 +19,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 /// What the parser found, in our words.
 pub(super) fn explain(text: &str, path: &Path, error: &toml::de::Error) -> CliError {
     let place = place(text, path, error.span());
-    let message = error.message();
-    if let Some(unknown) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
-        let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
-        return unknown_key(&place, unknown, &known);
-    }
-    let words = match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        Some(field) => format!("'{field}' is missing here"),
-        None => message.replace('`', "'"),
-    };
-    CliError::new(Trouble::ConfigInvalid, format!("{place}: {words}"))
-}
-
-fn unknown_key(place: &str, unknown: &str, known: &[&str]) -> CliError {
-    let error =
-        CliError::new(Trouble::ConfigUnknownKey, format!("{place}: there is no key '{unknown}' here"));
-    match meant(unknown, known) {
-        Some(word) => error.hint(format!("did you mean '{word}'?")),
-        None if known.is_empty() => error,
-        None => error.hint(format!("the keys here are {}", known.join(", "))),
-    }
+    CliError::new(Trouble::ConfigInvalid, format!("{place}: {}", error.message().replace('`', "'")))
 }
 
 /// The word among `known` that differs least from `word`, if it differs little.

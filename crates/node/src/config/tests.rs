@@ -100,7 +100,7 @@ fn full() -> Config {
         keylist: None,
         #[cfg(feature = "broker")]
         notify: None,
-        page_user: Some("ln6d-admin".into()),
+        page: Page { user: Some("ln6d-admin".into()), ..Page::default() },
     }
 }
 
@@ -157,7 +157,7 @@ fn each_wrong_value_is_named_with_its_line() {
     let head = "[node]\nname = \"a\"\n";
     let cases = [
         ("listen = 0", "F:3: listen is 1 to 65535, not 0"),
-        ("listen = \"x\"", "F:3: invalid type: string \"x\", expected i64"),
+        ("listen = \"x\"", "F:3: listen: an integer belongs here, not a string"),
         ("mtu = 1000", "F:3: mtu is 1280 to 9000, not 1000"),
         ("transit_limit = 0", "F:3: transit_limit is 1 to 100000, not 0"),
         ("workers = 9", "F:3: workers is \"auto\" or a number from 1 to 8"),

@@ -114,7 +114,8 @@ fn number(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| digits && *port != 0)
 }
 
-fn is_host(text: &str) -> bool {
+/// Whether a text can be the name of a host, or an IPv4 address.
+pub(super) fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         let fit = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
         (1..=63).contains(&label.len())

@@ -27,8 +27,12 @@ pub fn render(config: &Config) -> Zeroizing<String> {
     text_or(&mut out, "listen", listen.as_deref(), "127.0.0.1:9695");
     #[cfg(feature = "broker")]
     super::keylist::write(&mut out, config.keylist.as_ref(), config.notify.as_ref());
-    section(&mut out, "page", "The admin page: a process of its own, which asks this one.");
-    text_or(&mut out, "user", config.page_user.as_deref(), "ln6d-admin");
+    section(
+        &mut out,
+        "page",
+        "The admin page of a broker, 'ln6d admin': a process of its own, with an account of its own, which asks this one.",
+    );
+    super::page::write(&mut out, &config.page);
     out
 }
 

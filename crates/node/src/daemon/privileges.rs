@@ -3,6 +3,8 @@
 //! each thread of the runtime.
 
 use crate::error::{CliError, Trouble};
+#[cfg(feature = "broker")]
+pub(crate) use account::{Account, leave_root};
 use caps::{CapSet, Capability, CapsHashSet};
 
 /// Drops everything but the two capabilities, for this thread and whatever it starts.
@@ -40,11 +42,77 @@ pub(crate) fn drop_or_abort() {
 pub(crate) fn drop_all() {
     // Root would get them back with the next program.
     if let Err(error) = nix::sys::prctl::set_no_new_privs() {
-        tracing::warn!(%error, "the key list's programs may gain privileges");
+        tracing::warn!(%error, "programs that are started here may gain privileges");
     }
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
         if let Err(error) = caps::clear(None, set) {
-            tracing::warn!(%error, ?set, "the key list's thread keeps capabilities");
+            tracing::warn!(%error, ?set, "this thread keeps capabilities");
         }
+    }
+}
+
+#[cfg(feature = "broker")]
+mod account {
+    use super::drop_all;
+    use crate::error::{CliError, Trouble};
+    use caps::CapSet;
+    use nix::unistd::{Gid, Uid, User, chown, initgroups, setgid, setuid};
+    use std::ffi::CString;
+    use std::io;
+    use std::path::Path;
+
+    /// An account of this machine that a process of ours is to run as.
+    #[derive(Debug)]
+    pub(crate) struct Account {
+        name: String,
+        uid: Uid,
+        gid: Gid,
+    }
+
+    impl Account {
+        /// The account of this name.
+        pub(crate) fn find(name: &str) -> Result<Account, CliError> {
+            match User::from_name(name) {
+                Ok(Some(user)) => Ok(Account { name: user.name, uid: user.uid, gid: user.gid }),
+                _ => Err(CliError::new(
+                    Trouble::AccountMissing,
+                    format!("there is no account {name} on this machine"),
+                )),
+            }
+        }
+
+        /// Makes it the owner of a file, if we may.
+        pub(crate) fn take(&self, path: &Path) -> Result<(), CliError> {
+            if !Uid::effective().is_root() {
+                return Ok(());
+            }
+            chown(path, Some(self.uid), Some(self.gid))
+                .map_err(|errno| CliError::file("give away", path, &io::Error::from(errno)))
+        }
+    }
+
+    /// Becomes the account if we are root, and keeps no capability in any case. For a process with one thread.
+    pub(crate) fn leave_root(account: Option<&Account>) -> Result<(), CliError> {
+        let failed = |what: &str, why: &dyn std::fmt::Display| {
+            CliError::new(Trouble::NotPermitted, format!("{what}: {why}"))
+        };
+        for capability in caps::all() {
+            if caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP).unwrap_or(false) {
+                // What the kernel does not know it does not have.
+                let _ = caps::drop(None, CapSet::Bounding, capability);
+            }
+        }
+        if let Some(account) = account.filter(|account| account.uid != Uid::effective()) {
+            let become_it = || -> nix::Result<()> {
+                let name = CString::new(account.name.as_str()).map_err(|_| nix::errno::Errno::EINVAL)?;
+                initgroups(&name, account.gid)?;
+                setgid(account.gid)?;
+                setuid(account.uid)
+            };
+            become_it().map_err(|errno| failed(&format!("cannot run as {}", account.name), &errno))?;
+        }
+        drop_all();
+        let left = caps::read(None, CapSet::Permitted).map_err(|error| failed("capabilities", &error))?;
+        if left.is_empty() { Ok(()) } else { Err(failed("capabilities would be kept", &format!("{left:?}"))) }
     }
 }

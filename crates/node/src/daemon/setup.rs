@@ -159,6 +159,13 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     let socket = UdpSocket::from(udp.sockets[0].as_fd().try_clone_to_owned().map_err(internal)?);
     let (port, ipv4_only) = (udp.port, udp.ipv4_only);
     let (parts, stats) = worker_parts(&config, tun, udp)?;
+    let page_user = page_account(&config);
+    let api = open_api(&layout, page_user.as_ref())?;
+    #[cfg(feature = "broker")]
+    let page = super::page::open(&layout, &config).unwrap_or_else(|problem| {
+        findings.push(problem);
+        None
+    });
     super::privileges::drop_privileges()?;
     let (workers, events) = spawn_workers(parts, clock).map_err(internal)?;
 
@@ -177,7 +184,9 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
         _ => None,
     };
     let (calls_in, calls) = mpsc::channel(CALLS);
-    let api = serve_api(&layout, &config, calls_in)?;
+    let api = serve_api(api, page_user.map(|user| user.uid.as_raw()), &config, calls_in)?;
+    #[cfg(feature = "broker")]
+    page.map(|doors| super::page::start(&layout, &config, doors)).transpose()?;
     Ok(Node {
         parts: Parts {
             #[cfg(feature = "broker")]
@@ -540,11 +549,11 @@ impl Service for Door {
     }
 }
 
-/// The number of the page's account. Without such an account the page is not heard; nothing else suffers.
-fn page_account(config: &Config) -> Option<u32> {
-    let name = config.page_user.as_deref()?;
+/// The page's account. Without it the page is not heard; nothing else suffers.
+fn page_account(config: &Config) -> Option<nix::unistd::User> {
+    let name = config.page.user.as_deref()?;
     match nix::unistd::User::from_name(name) {
-        Ok(Some(user)) => Some(user.uid.as_raw()),
+        Ok(Some(user)) => Some(user),
         _ => {
             tracing::warn!(name, "there is no such account: the admin page cannot ask anything");
             None
@@ -552,13 +561,23 @@ fn page_account(config: &Config) -> Option<u32> {
     }
 }
 
+/// Opens the API socket, for the page's account too. Where the daemon is not root, that account is in its group.
+fn open_api(layout: &Layout, page: Option<&nix::unistd::User>) -> Result<tokio::net::UnixListener, CliError> {
+    let listener = api::bind(&layout.socket)?;
+    if let Some(user) = page.filter(|_| nix::unistd::Uid::effective().is_root()) {
+        nix::unistd::chown(&layout.socket, None, Some(user.gid))
+            .map_err(|errno| CliError::file("give away", &layout.socket, &errno.into()))?;
+    }
+    Ok(listener)
+}
+
 fn serve_api(
-    layout: &Layout,
+    listener: tokio::net::UnixListener,
+    page: Option<u32>,
     config: &Config,
     calls: mpsc::Sender<Call>,
 ) -> Result<tokio::task::JoinHandle<()>, CliError> {
-    let listener = api::bind(&layout.socket)?;
-    let access = Access::of_this_process(page_account(config));
+    let access = Access::of_this_process(page);
     let metrics = match config.metrics {
         Some(address) => {
             let bound = std::net::TcpListener::bind(address).and_then(|listener| {

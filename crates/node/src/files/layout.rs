@@ -26,6 +26,8 @@ pub struct Layout {
     pub registry: PathBuf,
     /// The API socket.
     pub socket: PathBuf,
+    /// The directory of the admin page: who may log in, and its socket for a proxy.
+    pub page: PathBuf,
     /// Held while a daemon runs.
     pub lock: PathBuf,
     /// As the operator has to type it: `ln6d`, or `ln6d --dir DIR`.
@@ -61,6 +63,7 @@ impl Layout {
             certificate: lib.join("broker.cert"),
             registry: lib.join("registry.db"),
             socket: run.join("ln6d.sock"),
+            page: if system { lib.with_file_name("ln6d-admin") } else { lib.join("page") },
             lock: lib.join("ln6d.lock"),
             command,
             system,

@@ -23,7 +23,7 @@ impl Render for ActionReply {
                 style.paint.bold(link)
             );
         }
-        let mut out = style.paint.good(&capital(&self.done));
+        let mut out = style.paint.good(&capital(&self.done.replace('_', " ")));
         if let Some(name) = &self.name {
             let _ = write!(out, " {}", style.paint.bold(name));
         }
@@ -130,7 +130,34 @@ impl Render for SetupReply {
                 style.paint.bold(root)
             );
         }
+        if let Some(link) = &self.setup_link {
+            let _ = write!(
+                out,
+                "\nThe admin page is served by 'ln6d admin', beside 'ln6d run'. This link makes its first administrator,\n\
+                 once and within a day:\n{}\n",
+                style.paint.bold(link)
+            );
+        }
         let _ = writeln!(out, "\nNext: {}", style.paint.bold(&self.next));
+        out
+    }
+}
+
+#[cfg(feature = "broker")]
+impl Render for crate::schema::PageReply {
+    fn render(&self, style: Style) -> String {
+        let mut out = format!("The admin page is at {}\n", style.paint.bold(&self.address));
+        if let Some(tunnel) = &self.tunnel {
+            let _ =
+                writeln!(out, "From another machine: {}, then the same address", style.paint.bold(tunnel));
+        }
+        if let Some(link) = &self.setup_link {
+            let _ = write!(
+                out,
+                "\nThis link makes an administrator, once and within a day:\n{}\n",
+                style.paint.bold(link)
+            );
+        }
         out
     }
 }

@@ -10,7 +10,7 @@ use crate::control::{Control, PERSIST_PAUSE, PERSIST_SOON, PURGE, secrets};
 use crate::forwarder::mail::PeerKind;
 use core::net::SocketAddr;
 use core::time::Duration;
-use ln6_crypto::{Endpoint, EndpointKind, ItemId, NodeRecord, Signed};
+use ln6_crypto::{Certificate, Endpoint, EndpointKind, ItemId, NodeRecord, Signed};
 use ln6_types::{Instant, Prefix, PublicKey, UnixTime};
 use std::collections::BTreeSet;
 
@@ -276,7 +276,22 @@ impl Control {
         self.pass_on(out);
         if !new.is_empty() {
             self.take_note(now, &new);
+            self.tell_holders(now, &new);
             self.persist_soon(now, PERSIST_PAUSE);
+        }
+    }
+
+    /// Who was approved, or let in again, and waits here without being a member, has its certificate at once and not when it
+    /// asks the next time: gossip does not reach it.
+    fn tell_holders(&mut self, now: Instant, new: &[ItemId]) {
+        let granted = new.iter().filter_map(|id| {
+            let item = self.membership.items().get(*id).filter(|item| item.kind == ItemKind::Certificate)?;
+            let certificate = Signed::<Certificate>::decode(&item.bytes).ok()?;
+            let peer = self.peers.by_key(&certificate.value().key).and_then(|idx| self.peers.get(idx))?;
+            (peer.connected() && !peer.gossips).then(|| (peer.idx, vec![item.bytes.to_vec()]))
+        });
+        for (idx, chain) in granted.collect::<Vec<_>>() {
+            self.say_reliably(now, idx, Body::JoinReply(JoinReply::Granted { chain }));
         }
     }
 
