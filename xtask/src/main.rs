@@ -26,12 +26,15 @@ cargo xtask COMMAND
   check                         format, clippy, tidy, documentation, licences
   bench [ARGUMENT...]           the benchmarks, with arguments for criterion
   bench peers [OPTION...]       ln6d beside other tunnels, in namespaces (root)
+  bench relay | offloads | trouble | flows | workers | syscalls [OPTION...]
+                                the data plane in hard conditions; says which aims hold (root)
   size                          build what a router gets; fails if it is too large
   fuzz  [--seconds N | --runs N] [TARGET]
                                 fuzz one target or all, N seconds (60) or N inputs each
 
 demo --keep leaves the world up until Enter or Ctrl-C; --json prints one object a line;
      --profile NAME builds with another profile than release, --binary PATH builds nothing.
+bench relay and its like take --blocks, --seconds, --seed, --only, --binary.
 test --quick leaves out what needs namespaces.
 bench peers --blocks N (5) --seconds N (5) --seed N (1) --only NAME,... --cases tcp,lan,flood,udp,ping
      --binary PATH measures another ln6d; --with NAME=COMMAND another program (docs/benchmarks.md).

@@ -90,6 +90,7 @@ fn meet(workers: &[MailSender], suite: Suite, side: u8, path: Path) -> Outcome<(
         mtu: 1400,
         whole: true,
         kind: PeerKind::Node,
+        takes_relayed: true,
         router: router(1 - side),
         counters: Arc::default(),
     });

@@ -12,6 +12,10 @@ pub const TRANSPORT_HEADER: usize = 16;
 pub const TAG: usize = 16;
 /// Octets a transport message is longer than the inner packet it carries.
 pub const TRANSPORT_OVERHEAD: usize = TRANSPORT_HEADER + TAG;
+/// Octets of a relayed datagram before what is relayed and its head: header and tag.
+pub const RELAYED_TEXT: usize = TRANSPORT_HEADER + TAG;
+/// Octets of the smallest relayed datagram: header, tag, head of a relay frame (24), and the smallest transport message.
+pub const RELAYED_LEAST: usize = RELAYED_TEXT + 24 + TRANSPORT_OVERHEAD;
 /// Inner packets are zero-padded to a multiple of this many octets.
 pub const PADDING: usize = 16;
 
@@ -29,6 +33,8 @@ pub enum Kind {
     CookieReply,
     /// Message 4; at least [`TRANSPORT_OVERHEAD`], which is a keepalive.
     Transport,
+    /// Message 5, between ln6d nodes: a sealed datagram for somebody else, or relayed for us; at least [`RELAYED_LEAST`].
+    Relayed,
 }
 
 impl Kind {
@@ -38,6 +44,7 @@ impl Kind {
             Kind::Response => [2, 0, 0, 0],
             Kind::CookieReply => [3, 0, 0, 0],
             Kind::Transport => [4, 0, 0, 0],
+            Kind::Relayed => [5, 0, 0, 0],
         }
     }
 
@@ -47,6 +54,7 @@ impl Kind {
         let (head, _) = datagram.split_first_chunk::<4>()?;
         match (u32::from_le_bytes(*head), datagram.len()) {
             (4, TRANSPORT_OVERHEAD..) => Some(Kind::Transport),
+            (5, RELAYED_LEAST..) => Some(Kind::Relayed),
             (1, INITIATION_LEN) => Some(Kind::Initiation),
             (2, RESPONSE_LEN) => Some(Kind::Response),
             (3, COOKIE_LEN) => Some(Kind::CookieReply),
@@ -74,7 +82,7 @@ pub fn receiver(datagram: &[u8]) -> Option<u32> {
     match Kind::of(datagram)? {
         Kind::Initiation => None,
         Kind::Response => Some(word(datagram, 8)),
-        Kind::CookieReply | Kind::Transport => Some(word(datagram, 4)),
+        Kind::CookieReply | Kind::Transport | Kind::Relayed => Some(word(datagram, 4)),
     }
 }
 
@@ -84,6 +92,23 @@ pub fn write_transport_header(out: &mut [u8; TRANSPORT_HEADER], receiver: u32, c
     Kind::Transport.write_head(out);
     out[4..8].copy_from_slice(&receiver.to_le_bytes());
     out[8..].copy_from_slice(&counter.to_le_bytes());
+}
+
+/// Writes the header of a relayed datagram: as a transport message's, of another type.
+#[inline]
+pub fn write_relayed_header(out: &mut [u8; TRANSPORT_HEADER], receiver: u32, counter: u64) {
+    write_transport_header(out, receiver, counter);
+    Kind::Relayed.write_head(out);
+}
+
+/// Receiver index and counter of a relayed datagram; `None` if it is none.
+#[inline]
+pub fn read_relayed_header(datagram: &[u8]) -> Option<(u32, u64)> {
+    if datagram.len() < RELAYED_LEAST || !Kind::Relayed.is_head_of(datagram) {
+        return None;
+    }
+    let (_, counter) = datagram[..TRANSPORT_HEADER].split_last_chunk::<8>()?;
+    Some((word(datagram, 4), u64::from_le_bytes(*counter)))
 }
 
 /// Receiver index and counter of a transport message; `None` if it is none.
@@ -114,6 +139,7 @@ mod tests {
             (Kind::Response, RESPONSE_LEN),
             (Kind::CookieReply, COOKIE_LEN),
             (Kind::Transport, TRANSPORT_OVERHEAD),
+            (Kind::Relayed, RELAYED_LEAST),
         ];
         for (kind, len) in sizes {
             let mut bytes = vec![0u8; len];

@@ -1,4 +1,5 @@
-//! Sealing and opening transport packets in place: no allocation, no associated data, the counter as nonce.
+//! Sealing and opening transport packets in place: no allocation, no associated data, the counter as nonce. Of what a relay carries
+//! only the head is sealed again; the rest, which is sealed already, is bound to it by its tag.
 //!
 //! [`Aead`] is `ring` where the feature of that name is on, else the portable one of RustCrypto; both speak the same
 //! bytes. `ring` does not wipe its keys; the portable one does.
@@ -225,6 +226,37 @@ mod tests {
             prop_assert_eq!(&a[..text.len()], &text[..]);
             prop_assert_eq!(&b[..text.len()], &text[..]);
           }
+        }
+
+        #[test]
+        fn a_head_opens_only_with_what_it_was_bound_to(key: [u8; 32], counter: u64, bound: [u8; TAG], head in proptest::collection::vec(any::<u8>(), 0..80), at: proptest::sample::Index, bit in 0u8..8) {
+            for suite in suites() {
+                let ours = Aead::new(suite, &key).expect("built");
+                let theirs = PortableAead::new(suite, &key).expect("built");
+                let mut sealed = head.clone();
+                let tag = ours.seal_head(counter, &bound, &mut sealed);
+                let mut same = head.clone();
+                prop_assert_eq!(theirs.seal_head(counter, &bound, &mut same), tag);
+                prop_assert_eq!(&same, &sealed);
+                // Any bit of head, tag, or what it is bound to.
+                let mut all = [&bound[..], &tag[..], &sealed[..]].concat();
+                all[at.index(TAG * 2 + head.len())] ^= 1 << bit;
+                let (other, rest) = all.split_first_chunk::<TAG>().expect("16 octets");
+                let (wrong, rest) = rest.split_first_chunk::<TAG>().expect("16 octets");
+                for (aead, portable) in [(Some(&ours), None), (None, Some(&theirs))] {
+                    let open = |bound: &[u8; TAG], text: &mut [u8], tag: [u8; TAG]| match (aead, portable) {
+                        (Some(aead), _) => aead.open_head(counter, bound, text, tag),
+                        (None, portable) => portable.expect("one of them").open_head(counter, bound, text, tag),
+                    };
+                    prop_assert_eq!(open(other, &mut rest.to_vec(), *wrong), Err(OpenError));
+                    let mut text = sealed.clone();
+                    prop_assert_eq!(open(&bound, &mut text, tag), Ok(()));
+                    prop_assert_eq!(&text, &head);
+                }
+                // What is sealed one way does not open the other.
+                let mut whole = [&sealed[..], &tag[..]].concat();
+                prop_assert_eq!(ours.open_in_place(counter, &mut whole), Err(OpenError));
+            }
         }
 
         #[test]

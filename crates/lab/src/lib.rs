@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod flows;
 mod lab;
 mod link;
 mod namespace;
@@ -14,6 +15,7 @@ pub mod probe;
 mod process;
 mod topology;
 mod wait;
+pub mod wire;
 
 pub use lab::Lab;
 pub use namespace::{Namespace, Output};

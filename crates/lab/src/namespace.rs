@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest any [`Namespace::exec`] may run, in seconds.
-const LIMIT: &str = "120";
+/// The longest any [`Namespace::exec`] may run.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// A handle to a namespace; copies name the same one. It dies with its [`crate::Lab`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +61,14 @@ impl Namespace {
 
     /// Runs a command to its end, at most two minutes.
     pub fn exec(&self, args: &[&str]) -> Output {
+        self.exec_for(args, LIMIT)
+    }
+
+    /// Runs a command to its end, at most so long.
+    pub fn exec_for(&self, args: &[&str], limit: Duration) -> Output {
+        let limit = limit.as_secs_f64().to_string();
         let output = Command::new("timeout")
-            .args(["-k", "2", LIMIT, "ip", "netns", "exec", &self.full])
+            .args(["-k", "2", &limit, "ip", "netns", "exec", &self.full])
             .args(args)
             .stdin(Stdio::null())
             .output();

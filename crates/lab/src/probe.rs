@@ -4,6 +4,7 @@
 //! A program's `main` calls [`run_if_asked`] before anything else; a test binary has a test named `lab_probe`
 //! that does nothing but call it.
 
+use crate::namespace::LIMIT;
 use crate::{Namespace, Output, Process, wait_for};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::io::{Read, Write};
@@ -144,18 +145,23 @@ fn catch(port: u16) -> Result<()> {
 }
 
 fn exec(namespace: &Namespace, words: &str) -> Output {
+    exec_for(namespace, words, LIMIT)
+}
+
+/// Runs a probe to its end, at most so long.
+pub(crate) fn exec_for(namespace: &Namespace, words: &str, limit: Duration) -> Output {
     match itself() {
         Ok(program) => {
             let asked = format!("{ASKED}={words}");
             let mut args = vec!["env", &asked, &program];
             args.extend(LIBTEST);
-            namespace.exec(&args)
+            namespace.exec_for(&args, limit)
         }
         Err(error) => Output { code: None, stdout: String::new(), stderr: error.to_string() },
     }
 }
 
-fn spawn(namespace: &Namespace, label: &str, words: &str) -> Result<Process> {
+pub(crate) fn spawn(namespace: &Namespace, label: &str, words: &str) -> Result<Process> {
     let program = itself()?;
     let mut args = vec![program.as_str()];
     args.extend(LIBTEST);
@@ -180,6 +186,9 @@ fn probe(words: &[&str]) -> Result<()> {
         }
         ["catch", port] => catch(port.parse()?),
         ["pour", to, port, blocks] => pour(SocketAddr::new(to.parse()?, port.parse()?), blocks.parse()?),
+        ["wire", words @ ..] => crate::wire::carry(words),
+        ["flows-catch", words @ ..] => crate::flows::catch(words),
+        ["flows-send", words @ ..] => crate::flows::pour(words),
         other => bail!("no such probe: {other:?}"),
     }
 }

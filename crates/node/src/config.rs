@@ -34,6 +34,9 @@ use tree::Read as _;
 
 /// The port of ln6d.
 pub const PORT: u16 = 6695;
+/// Mbit/s of others' traffic for each worker, unless the operator says otherwise: more than a small machine can carry, and yet a
+/// bound.
+pub const TRANSIT_LIMIT: u32 = 10_000;
 /// Largest configuration file read, in octets.
 const MOST: u64 = 1 << 20;
 
@@ -84,6 +87,8 @@ pub struct Node {
     pub workers: Option<u8>,
     /// Whether others' traffic may be relayed.
     pub transit: bool,
+    /// How much, in Mbit/s for each worker, 1 to 100,000.
+    pub transit_limit: u32,
     /// Where it can be reached from everywhere.
     pub public: Vec<Endpoint>,
     /// How much is logged.
@@ -104,6 +109,7 @@ impl Node {
             mtu: 1420,
             workers: None,
             transit: true,
+            transit_limit: TRANSIT_LIMIT,
             public: Vec::new(),
             log: Level::Info,
             offload: true,

@@ -5,6 +5,7 @@
 mod net;
 
 use ln6_crypto::cookie::{CookieChecker, CookieJar};
+use ln6_crypto::message::write_relayed_header;
 use ln6_overlay_core::PeerIdx;
 use ln6_overlay_core::forwarder::arena::ArenaLayout;
 use ln6_overlay_core::forwarder::batch::{Fragmentation, Gso, GsoKind};
@@ -28,7 +29,15 @@ fn pair() -> (Node, Node) {
 }
 
 fn trio() -> (Node, Node, Node) {
+    trio_of([true; 3])
+}
+
+/// Which of the three take relayed datagrams is what the first and the second know of their next hops.
+fn trio_of(takes_relayed: [bool; 3]) -> (Node, Node, Node) {
     let (mut a, mut relay, mut b) = (Node::new(1), Node::new(2), Node::new(3));
+    a.takes_relayed = takes_relayed[1];
+    relay.takes_relayed = takes_relayed[2];
+    b.takes_relayed = takes_relayed[1];
     connect_through(&mut a, &mut relay, &mut b);
     for node in [&mut a, &mut relay, &mut b] {
         node.clear();
@@ -518,26 +527,137 @@ fn keys_are_refused_from_their_last_moment_on_both_ways() {
 
 #[test]
 fn a_relay_carries_what_it_can_neither_read_nor_change() {
+    for (middle, last) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (mut a, mut relay, mut b) = trio_of([true, middle, last]);
+        let payload = bytes(40 * 1200);
+        let (gso, packet) = tcp_super(host(1), host(3), 7, 0x10, &payload, 1200);
+        a.read_tun(gso, &packet);
+        a.end();
+        assert!(a.datagrams().iter().all(|datagram| datagram[0] == if middle { 5 } else { 4 }));
+        carry(&mut a, &mut relay);
+        relay.end();
+        assert!(relay.out.writes.is_empty());
+        assert_eq!(relay.out.trains.len(), 1, "what came in one train leaves in one");
+        assert!(relay.datagrams().iter().all(|datagram| datagram[0] == if middle && last { 5 } else { 4 }));
+        let secret = &payload[100..132];
+        let seen = &relay.arena[..];
+        assert!(!seen.windows(32).any(|window| window == secret));
+        carry(&mut relay, &mut b);
+        b.end();
+        assert_eq!(b.writes(), [(gso, packet)]);
+        assert!(b.drops().is_empty());
+    }
+}
+
+/// A ping from the first to the third, as the relay gets it.
+fn relayed_ping(a: &mut Node) -> Vec<u8> {
+    a.read_tun(plain(), &ping(host(1), host(3), 56));
+    a.end();
+    let datagram = a.datagrams().remove(0);
+    a.clear();
+    datagram
+}
+
+#[test]
+fn a_relayed_datagram_shows_neither_who_speaks_to_whom_nor_what_could_be_sent_on_without_the_relay() {
+    let (mut a, _, _) = trio();
+    let datagram = relayed_ping(&mut a);
+    for hidden in [&router(1).0[..], &router(3).0[..], &index(3, 1).to_le_bytes()[..]] {
+        assert!(!datagram.windows(hidden.len()).any(|window| window == hidden));
+    }
+}
+
+#[test]
+fn a_relayed_datagram_is_carried_once_and_only_as_the_neighbour_sealed_it() {
     let (mut a, mut relay, mut b) = trio();
-    let payload = bytes(40 * 1200);
-    let (gso, packet) = tcp_super(host(1), host(3), 7, 0x10, &payload, 1200);
-    a.read_tun(gso, &packet);
-    carry(&mut a, &mut relay);
+    let datagram = relayed_ping(&mut a);
+    let carried = datagram.len() - 16;
+    for at in 0..datagram.len() {
+        let mut changed = datagram.clone();
+        changed[at] ^= 1;
+        relay.read_udp(0, path(1), &changed, 0);
+        relay.end();
+        // What lies between the head and the tag it is bound to is carried, and refused by the other end.
+        let is_opaque = (72..carried).contains(&at);
+        assert_eq!(!relay.out.trains.is_empty(), is_opaque, "octet {at}");
+        if is_opaque {
+            break;
+        }
+        relay.clear();
+    }
+    carry(&mut relay, &mut b);
+    assert_eq!(b.drops(), [("bad_tag", 1)]);
+    relay.clear();
+    // The counter is used up by what was authentic so far as the relay can tell; a new one is carried, and once.
+    relay.read_udp(0, path(1), &datagram, 0);
+    assert_eq!(relay.stats.drops(DropReason::Replay), 1);
+    for at in carried..datagram.len() {
+        let mut changed = relayed_ping(&mut a);
+        changed[at] ^= 1;
+        relay.read_udp(0, path(1), &changed, 0);
+        relay.end();
+        assert!(relay.out.trains.is_empty(), "the head is bound to the tag");
+        relay.clear();
+    }
+    let fresh = relayed_ping(&mut a);
+    relay.read_udp(0, path(1), &fresh, 0);
+    relay.read_udp(1, path(1), &fresh, 0);
     relay.end();
-    assert!(relay.out.writes.is_empty());
-    assert_eq!(relay.out.trains.len(), 1, "what came in one train leaves in one");
-    let secret = &payload[100..132];
-    let seen = &relay.arena[..];
-    assert!(!seen.windows(32).any(|window| window == secret));
+    assert_eq!(relay.datagrams().len(), 1);
+    assert_eq!(relay.datagrams()[0].len(), fresh.len(), "no longer than what came");
     carry(&mut relay, &mut b);
     b.end();
-    assert_eq!(b.writes(), [(gso, packet)]);
-    assert!(b.drops().is_empty());
+    assert_eq!(b.writes().len(), 1);
+}
+
+#[test]
+fn the_head_of_a_relayed_datagram_is_a_relay_frame_and_nothing_else() {
+    // Sealed with the right key, by a neighbour that does not keep to the paper.
+    let forged = |from: u8, frame: &[u8], counter: u64| {
+        let mut datagram = [&[0; 32], frame].concat();
+        let bound = *datagram.last_chunk().unwrap();
+        write_relayed_header(datagram.first_chunk_mut().unwrap(), index(2, from), counter);
+        let tag = aead(from, 2, 0).seal_head(counter, &bound, &mut datagram[32..72]);
+        datagram[16..32].copy_from_slice(&tag);
+        datagram
+    };
+    let whole = relay_frame(router(3), router(1), &[4; 64]).unwrap();
+    let short = [&whole[..], &[0; 16]].concat();
+    let message = message_frame(&[7; 84]).unwrap();
+    let nested = relay_frame(router(2), router(1), &forged(1, &whole, 9)).unwrap();
+    let (mut a, mut relay, _) = trio();
+    a.clear();
+    for (frame, drop) in [
+        (&whole, None),
+        (&short, Some("frame_malformed")),
+        (&message, Some("frame_malformed")),
+        (&nested, Some("relay_refused")),
+    ] {
+        let counter = 20 + frame.len() as u64;
+        let before: u64 = relay.drops().iter().map(|(_, count)| count).sum();
+        relay.read_udp(0, path(1), &forged(1, frame, counter), 0);
+        relay.end();
+        let drops = relay.drops();
+        assert_eq!(relay.out.trains.len(), usize::from(drop.is_none()), "{drops:?}");
+        assert_eq!(drops.iter().map(|(_, count)| count).sum::<u64>() - before, u64::from(drop.is_some()));
+        assert!(drop.is_none_or(|drop| drops.iter().any(|(name, _)| *name == drop)), "{drops:?}");
+        assert!(!relay.events().iter().any(|event| matches!(event, Event::Inner { .. })));
+        relay.clear();
+    }
+    for kind in [PeerKind::Guest, PeerKind::Stock] {
+        let mut relay = Node::new(2);
+        relay.meet(1, kind, path(1));
+        relay.clear();
+        relay.read_udp(0, path(1), &forged(1, &whole, 1), 0);
+        relay.end();
+        assert!(relay.out.trains.is_empty());
+        assert_eq!(relay.drops().len(), 1);
+    }
 }
 
 #[test]
 fn a_datagram_changed_by_a_relay_does_not_open() {
-    let (mut a, mut relay, mut b) = trio();
+    let (mut a, mut relay, mut b) = trio_of([false; 3]);
     for (change, dropped) in [(0, vec![]), (1, vec![("bad_tag", 1)])] {
         let packet = ping(host(1), host(3), 56);
         a.read_tun(plain(), &packet);

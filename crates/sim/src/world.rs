@@ -400,7 +400,7 @@ impl World {
         // The socket filter steers by receiver index; now and then a datagram gets past it.
         let astray = self.chance.permille(20);
         let worker = match (Kind::of(bytes), bytes.get(4..8)) {
-            (Some(Kind::Transport), Some(index)) if !astray => {
+            (Some(Kind::Transport | Kind::Relayed), Some(index)) if !astray => {
                 u64::from(worker_of(u32::from_le_bytes([index[0], index[1], index[2], index[3]])))
             }
             _ => self.chance.draw(),

@@ -78,10 +78,11 @@ pub fn handshake_message(data: &[u8]) {
 fn anything(datagram: &[u8]) {
     let kind = Kind::of(datagram);
     assert_eq!(read_transport_header(datagram).is_some(), kind == Some(Kind::Transport));
+    assert_eq!(read_relayed_header(datagram).is_some(), kind == Some(Kind::Relayed));
     assert_eq!(sender(datagram).is_some(), matches!(kind, Some(Kind::Initiation | Kind::Response)));
     assert_eq!(
         receiver(datagram).is_some(),
-        matches!(kind, Some(Kind::Response | Kind::CookieReply | Kind::Transport))
+        matches!(kind, Some(Kind::Response | Kind::CookieReply | Kind::Transport | Kind::Relayed))
     );
     let fits = match kind {
         None => true,
@@ -89,6 +90,7 @@ fn anything(datagram: &[u8]) {
         Some(Kind::Response) => datagram.len() == RESPONSE_LEN,
         Some(Kind::CookieReply) => datagram.len() == COOKIE_LEN,
         Some(Kind::Transport) => datagram.len() >= TRANSPORT_OVERHEAD,
+        Some(Kind::Relayed) => datagram.len() >= RELAYED_LEAST,
     };
     assert!(fits);
     let checker = CookieChecker::new(&bob().public(), NOW, [1; 32]);

@@ -3,13 +3,13 @@
 //! Randomised complete blocks: each block measures every program once, in an order drawn anew, each time in fresh
 //! namespaces. Only figures of one run are compared; what is reported are medians over the blocks.
 
-mod load;
-mod options;
+pub(crate) mod load;
+pub(crate) mod options;
 mod plot;
-mod programs;
-mod random;
-mod report;
-mod world;
+pub(crate) mod programs;
+pub(crate) mod random;
+pub(crate) mod report;
+pub(crate) mod world;
 
 use crate::packages;
 use anyhow::{Context, Result, bail};
@@ -28,7 +28,7 @@ pub(crate) struct Sample {
 }
 
 /// What the measurements call beside the lab's programs.
-const LOADS: &[packages::Need] = &[("iperf3", "iperf3")];
+pub(crate) const LOADS: &[packages::Need] = &[("iperf3", "iperf3")];
 
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let options = Options::parse(words)?;

@@ -72,6 +72,29 @@ impl PortableAead {
             .map_err(|_| OpenError)?;
         Ok(text.len())
     }
+
+    /// Seals `head` in place and returns the tag, which vouches for `bound` as well. A counter is used once in the life of a key,
+    /// here or in [`seal_in_place`](Self::seal_in_place).
+    #[inline]
+    pub fn seal_head(&self, counter: u64, bound: &[u8; TAG], head: &mut [u8]) -> [u8; TAG] {
+        let nonce = nonce(counter).into();
+        let tag = with!(self.0, cipher => cipher.encrypt_in_place_detached(&nonce, bound, head));
+        tag.expect("a head is far below the AEAD's limit").into()
+    }
+
+    /// Opens `head` in place if `tag` vouches for it and for `bound`.
+    #[inline]
+    pub fn open_head(
+        &self,
+        counter: u64,
+        bound: &[u8; TAG],
+        head: &mut [u8],
+        tag: [u8; TAG],
+    ) -> Result<(), OpenError> {
+        let (nonce, tag) = (nonce(counter).into(), (&tag).into());
+        with!(self.0, cipher => cipher.decrypt_in_place_detached(&nonce, bound, head, tag))
+            .map_err(|_| OpenError)
+    }
 }
 
 impl fmt::Debug for PortableAead {

@@ -12,12 +12,13 @@ const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
 const RETURN_ACCUMULATOR: u16 = (libc::BPF_RET | 0x10) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
-/// Transport data (type 4) goes to the socket numbered by the low three bits of the receiver index (octet 4: indices are
+/// Transport data (type 4, and 5: relayed) goes to the socket numbered by the low three bits of the receiver index (octet 4: indices are
 /// little-endian). For all else the answer is a socket that does not exist, so that the kernel falls back to its hash over the addresses: one
 /// source's handshakes stay with one worker, whose gate counts them.
-const PROGRAM: [libc::sock_filter; 6] = [
+const PROGRAM: [libc::sock_filter; 7] = [
     libc::sock_filter { code: LOAD, jt: 0, jf: 0, k: 0 },
-    libc::sock_filter { code: JUMP_EQUAL, jt: 0, jf: 3, k: 4 },
+    libc::sock_filter { code: JUMP_EQUAL, jt: 1, jf: 0, k: 4 },
+    libc::sock_filter { code: JUMP_EQUAL, jt: 0, jf: 3, k: 5 },
     libc::sock_filter { code: LOAD, jt: 0, jf: 0, k: 4 },
     libc::sock_filter { code: AND, jt: 0, jf: 0, k: 7 },
     libc::sock_filter { code: RETURN_ACCUMULATOR, jt: 0, jf: 0, k: 0 },

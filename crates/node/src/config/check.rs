@@ -4,7 +4,7 @@ use super::locate::meant;
 use super::tree::Loose;
 use super::{
     Admission, Broker, Config, Endpoint, Firewall, Inbound, InterfaceName, Join, KnownBroker, Lan, Network,
-    Node, NodeName, Opening, PORT, Pool, Protocol, Psk, Secret, Wireguard, raw,
+    Node, NodeName, Opening, PORT, Pool, Protocol, Psk, Secret, TRANSIT_LIMIT, Wireguard, raw,
 };
 use crate::error::Trouble;
 use crate::logging::Level;
@@ -72,6 +72,8 @@ fn node(raw: &raw::Node) -> Checked<Node> {
         mtu: within(raw.mtu.as_ref(), "mtu", 1280, 9000)?.map_or(1420, |mtu| mtu as u16),
         workers: raw.workers.as_ref().map(workers).transpose()?.flatten(),
         transit: raw.transit.unwrap_or(true),
+        transit_limit: within(raw.transit_limit.as_ref(), "transit_limit", 1, 100_000)?
+            .map_or(TRANSIT_LIMIT, |limit| limit as u32),
         public: raw.public.iter().map(|text| endpoint(text, Some(listen))).collect::<Checked<_>>()?,
         log: raw.log.as_ref().map(|word| choose(word, &Level::ALL)).transpose()?.unwrap_or_default(),
         offload,

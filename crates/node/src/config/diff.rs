@@ -18,6 +18,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     note("node.mtu", a.mtu != b.mtu, true);
     note("node.workers", a.workers != b.workers, true);
     note("node.transit", a.transit != b.transit, true);
+    note("node.transit_limit", a.transit_limit != b.transit_limit, true);
     note("node.public", a.public != b.public, true);
     note("node.log", a.log != b.log, false);
     note("node.offload", a.offload != b.offload, true);

@@ -30,6 +30,7 @@ table! {
         pub(super) mtu: Option<Spanned<i64>>,
         pub(super) workers: Option<Spanned<Loose>>,
         pub(super) transit: Option<bool>,
+        pub(super) transit_limit: Option<Spanned<i64>>,
         pub(super) public: Vec<Spanned<String>>,
         pub(super) log: Option<Spanned<String>>,
         pub(super) offload: Option<Spanned<String>>,

@@ -25,6 +25,7 @@ fn full() -> Config {
             mtu: 1380,
             workers: Some(2),
             transit: false,
+            transit_limit: 250,
             public: vec![endpoint("gw.example.net"), endpoint("[2001:db8::1]:443")],
             log: Level::Debug,
             offload: false,
@@ -159,6 +160,7 @@ fn each_wrong_value_is_named_with_its_line() {
         ("listen = 0", "F:3: listen is 1 to 65535, not 0"),
         ("listen = \"x\"", "F:3: listen: an integer belongs here, not a string"),
         ("mtu = 1000", "F:3: mtu is 1280 to 9000, not 1000"),
+        ("transit_limit = 0", "F:3: transit_limit is 1 to 100000, not 0"),
         ("workers = 9", "F:3: workers is \"auto\" or a number from 1 to 8"),
         (
             "interface = \"much-too-long-for-it\"",

@@ -86,6 +86,8 @@ fn node(out: &mut String, node: &Node) {
     set(out, "workers", workers, node.workers.is_none());
     out.push_str("# Carry sealed traffic for others?\n");
     set(out, "transit", node.transit, node.transit);
+    out.push_str("# Of that at most so many Mbit/s, for each forwarding thread.\n");
+    set(out, "transit_limit", node.transit_limit, node.transit_limit == usual.transit_limit);
     out.push_str("# Where this node can be reached from everywhere, if it can: host[:port].\n");
     if node.public.is_empty() {
         set(out, "public", list(&["gateway.example.net"]), true);

@@ -37,8 +37,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Packets the kernel keeps for us while we are busy.
 const TUN_QUEUE: u32 = 1000;
-/// Octets of relayed datagrams per second that a node carries for others: 200 Mbit/s.
-const TRANSIT: u64 = 25_000_000;
 /// Requests of the command line that may wait.
 const CALLS: usize = 64;
 /// How long a name server may take at the start.
@@ -559,7 +557,7 @@ fn worker_parts(config: &Config, tun: TunSet, udp: UdpSet) -> Result<Workplaces,
             workers,
             layout: ArenaLayout::STANDARD,
             uso,
-            transit: if config.node.transit { TRANSIT } else { 0 },
+            transit: if config.node.transit { u64::from(config.node.transit_limit) * 125_000 } else { 0 },
             seed,
             stats,
         });

@@ -137,6 +137,8 @@ pub(crate) struct Peer {
     pub(crate) compared: Option<Instant>,
     pub(crate) version: u16,
     pub(crate) transit: bool,
+    /// It takes relayed datagrams in place of relay frames.
+    pub(crate) takes_relayed: bool,
     pub(crate) outbox: BTreeMap<u32, Unacknowledged>,
     /// Reliable messages already handled, newest last.
     pub(crate) handled: Vec<u32>,
@@ -178,6 +180,7 @@ impl Peer {
             compared: None,
             version: 0,
             transit: true,
+            takes_relayed: false,
             outbox: BTreeMap::new(),
             handled: Vec::new(),
         }

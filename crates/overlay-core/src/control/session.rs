@@ -412,6 +412,7 @@ impl Control {
             mtu: self.mtu_of(peer),
             whole: peer.sizing.is_whole(),
             kind: peer.kind,
+            takes_relayed: peer.takes_relayed,
             router: peer.router,
             counters: peer.counters.clone(),
         }

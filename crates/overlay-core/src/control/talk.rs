@@ -191,6 +191,7 @@ impl Control {
             meta,
             ask,
             wall: self.is_broker(now).then(|| self.wall(now)),
+            relayed: true,
         };
         self.say_reliably(now, idx, Body::Hello(hello));
     }
@@ -213,6 +214,10 @@ impl Control {
         peer.transit = hello.transit;
         peer.meta.theirs = hello.meta;
         let first = !std::mem::replace(&mut peer.introduced, true);
+        if std::mem::replace(&mut peer.takes_relayed, hello.relayed) != hello.relayed {
+            self.peers.changed.insert(idx);
+        }
+        let Some(peer) = self.peers.get_mut(idx) else { return };
         // Whatever we asked is answered.
         for waiting in peer.outbox.values_mut() {
             if let Body::Hello(ours) = &mut waiting.message.body {
@@ -266,6 +271,8 @@ impl Control {
         if let Some(peer) = self.peers.get_mut(idx) {
             peer.said_hello = false;
             peer.introduced = false;
+            // What comes back may be an older version.
+            peer.takes_relayed = false;
             peer.meta.theirs = false;
             self.seen.remove(&peer.key);
             peer.outbox.clear();

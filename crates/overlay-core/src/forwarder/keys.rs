@@ -1,7 +1,9 @@
 //! Transport keys as the workers hold them.
 
 use crate::PeerIdx;
+use crate::forwarder::frame::RELAY_HEADER;
 use core::sync::atomic::Ordering::Relaxed;
+use ln6_crypto::message::{RELAYED_LEAST, RELAYED_TEXT, TAG, TRANSPORT_HEADER, write_relayed_header};
 use ln6_crypto::replay::ReplayWindow;
 use ln6_crypto::seal::{Aead, Suite};
 use ln6_types::Instant;
@@ -83,6 +85,18 @@ impl SendKey {
         self.key.seal_in_place(counter, buf, len);
     }
 
+    /// Seals the head of a relayed datagram, of which everything but header and tag is written, under a counter of
+    /// [`reserve`](Self::reserve).
+    pub(crate) fn seal_relayed(&self, counter: u64, datagram: &mut [u8]) {
+        if let Some((front, head, bound)) = relayed_parts(datagram) {
+            let (header, tag) = front.split_at_mut(TRANSPORT_HEADER);
+            if let Some(header) = header.first_chunk_mut() {
+                write_relayed_header(header, self.receiver, counter);
+            }
+            tag.copy_from_slice(&self.key.seal_head(counter, &bound, head));
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn skip_to(&self, counter: u64) {
         self.next.store(counter, Relaxed);
@@ -128,11 +142,39 @@ impl ReceiveKey {
             return Err(OpenFailure::Replay);
         }
         let len = self.key.open_in_place(counter, sealed).map_err(|_| OpenFailure::BadTag)?;
+        Ok(self.opened(counter, len))
+    }
+
+    /// The same for a relayed datagram: its head is opened in place, what it is bound to is not looked at. The length is that of
+    /// the frame.
+    pub(crate) fn open_relayed(&mut self, counter: u64, datagram: &mut [u8]) -> Result<Opened, OpenFailure> {
+        if counter >= self.key.suite().reject_after_messages() || !self.window.check(counter) {
+            return Err(OpenFailure::Replay);
+        }
+        let len = datagram.len();
+        let (front, head, bound) = relayed_parts(datagram).ok_or(OpenFailure::BadTag)?;
+        let tag = *front.last_chunk::<TAG>().ok_or(OpenFailure::BadTag)?;
+        self.key.open_head(counter, &bound, head, tag).map_err(|_| OpenFailure::BadTag)?;
+        Ok(self.opened(counter, len - RELAYED_TEXT))
+    }
+
+    fn opened(&mut self, counter: u64, len: usize) -> Opened {
         let newest = self.window.highest().is_none_or(|highest| counter > highest);
         self.window.mark(counter);
         let first = !core::mem::replace(&mut self.heard, true);
-        Ok(Opened { len, newest, first })
+        Opened { len, newest, first }
     }
+}
+
+/// A relayed datagram: header and tag; the head that is sealed again at each hop, which reaches to the end of the inner
+/// datagram's header; and the inner datagram's tag, to which the head is bound.
+fn relayed_parts(datagram: &mut [u8]) -> Option<(&mut [u8], &mut [u8], [u8; TAG])> {
+    let bound = *datagram.last_chunk::<TAG>()?;
+    if datagram.len() < RELAYED_LEAST {
+        return None;
+    }
+    let (front, rest) = datagram.split_at_mut(RELAYED_TEXT);
+    Some((front, &mut rest[..RELAY_HEADER + TRANSPORT_HEADER], bound))
 }
 
 /// What opening a datagram told beside its text.
@@ -158,7 +200,6 @@ pub(crate) enum OpenFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ln6_crypto::message::TAG;
     use ln6_crypto::timers::{REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES};
 
     fn aead(suite: Suite) -> Aead {

@@ -36,6 +36,8 @@ pub struct PeerTx {
     pub whole: bool,
     /// What the other end is.
     pub kind: PeerKind,
+    /// Whether it takes relayed datagrams (message 5); others get relay frames, which are sealed as a whole.
+    pub takes_relayed: bool,
     /// Its router-id; destination of relay frames to it. All zeros for a stock peer.
     pub router: RouterId,
     /// Where its traffic is counted.

@@ -1,6 +1,6 @@
 //! Wire → TUN. The way of a datagram, in order:
 //!
-//! 1. kind: handshake messages go by the gate to control;
+//! 1. kind: handshake messages go by the gate to control; of a relayed datagram the head is what follows, a frame;
 //! 2. receiver index → key, if this worker owns it;
 //! 3. counter, tag, replay window: opened in place;
 //! 4. what control waits for: first packet under the key, another path, watched edges;
@@ -16,11 +16,13 @@ use crate::forwarder::gate::{Porter, Verdict};
 use crate::forwarder::ipv6::{Header, decapsulate_ecn, is_link_group};
 use crate::forwarder::keys::{OpenFailure, Opened, worker_of};
 use crate::forwarder::mail::{Event, PeerKind, Watch};
-use crate::forwarder::relay::Transit;
+use crate::forwarder::relay::{Sealed, Transit};
 use crate::forwarder::stats::Figure;
 use crate::forwarder::{EVENTS, Forwarder, HANDSHAKES, raise};
 use crate::{Path, PeerIdx};
-use ln6_crypto::message::{Kind, TAG, TRANSPORT_HEADER, read_transport_header};
+use ln6_crypto::message::{
+    Kind, RELAYED_TEXT, TAG, TRANSPORT_HEADER, read_relayed_header, read_transport_header,
+};
 use ln6_types::{Instant, RouterId};
 
 /// One datagram and how it came.
@@ -77,7 +79,10 @@ impl Forwarder {
     pub(crate) fn arrive(&mut self, now: Instant, arrival: Arrival, arena: &mut [u8], out: &mut Batch) {
         // 1 kind
         let judgement = match Kind::of(&arena[arrival.at.range()]) {
-            Some(Kind::Transport) => self.transport(now, arrival, arena, out),
+            Some(Kind::Transport) => self.transport(now, arrival, Sealed::Whole, arena, out),
+            // Relayed twice over: refused as a relay frame within one is.
+            Some(Kind::Relayed) if arrival.relayed => Err(DropReason::RelayRefused),
+            Some(Kind::Relayed) => self.transport(now, arrival, Sealed::Head, arena, out),
             Some(Kind::Initiation | Kind::Response | Kind::CookieReply) => {
                 self.handshake(now, arrival, arena, out)
             }
@@ -120,10 +125,21 @@ impl Forwarder {
         }
     }
 
-    fn transport(&mut self, now: Instant, arrival: Arrival, arena: &mut [u8], out: &mut Batch) -> Judgement {
+    fn transport(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        sealed: Sealed,
+        arena: &mut [u8],
+        out: &mut Batch,
+    ) -> Judgement {
         // 2 receiver index
         let datagram = &mut arena[arrival.at.range()];
-        let (index, counter) = read_transport_header(datagram).ok_or(DropReason::Malformed)?;
+        let header = match sealed {
+            Sealed::Whole => read_transport_header(datagram),
+            Sealed::Head => read_relayed_header(datagram),
+        };
+        let (index, counter) = header.ok_or(DropReason::Malformed)?;
         let Some(key) = self.receive.get_mut(&index) else {
             return self.stranger(now, index, arrival, datagram, out);
         };
@@ -131,20 +147,26 @@ impl Forwarder {
             return Err(DropReason::KeyExpired);
         }
         // 3 counter, tag, window
-        let opened =
-            key.open(counter, &mut datagram[TRANSPORT_HEADER..]).map_err(|failure| match failure {
-                OpenFailure::Replay => DropReason::Replay,
-                OpenFailure::BadTag => DropReason::BadTag,
-            })?;
+        let opened = match sealed {
+            Sealed::Whole => key.open(counter, &mut datagram[TRANSPORT_HEADER..]),
+            Sealed::Head => key.open_relayed(counter, datagram),
+        };
+        let opened = opened.map_err(|failure| match failure {
+            OpenFailure::Replay => DropReason::Replay,
+            OpenFailure::BadTag => DropReason::BadTag,
+        })?;
         let peer = key.peer();
         // 4 what control waits for
         self.tally(peer, opened.len, arrival.relayed);
         self.report(now, peer, index, opened, arrival.from, out);
         // 5 what it is
+        if sealed == Sealed::Head {
+            return self.frame(now, peer, arrival, sealed, opened.len, arena, out);
+        }
         let text = arrival.text(opened.len);
         match arena[text.range()].first().map(|first| first >> 4) {
             None => Ok(()),
-            Some(0) => self.frame(now, peer, arrival, opened.len, arena, out),
+            Some(0) => self.frame(now, peer, arrival, sealed, opened.len, arena, out),
             Some(6) => self.packet(now, peer, arrival, text, arena, out),
             Some(_) => Err(DropReason::NotIpv6),
         }
@@ -213,6 +235,7 @@ impl Forwarder {
         now: Instant,
         peer: PeerIdx,
         arrival: Arrival,
+        sealed: Sealed,
         len: usize,
         arena: &mut [u8],
         out: &mut Batch,
@@ -222,8 +245,16 @@ impl Forwarder {
         if kind == PeerKind::Stock {
             return Err(DropReason::FrameFromStock);
         }
-        let text = arrival.text(len);
+        let text = match sealed {
+            Sealed::Whole => arrival.text(len),
+            Sealed::Head => Span::new(arrival.at.at + RELAYED_TEXT as u32, len as u32),
+        };
         match Frame::read(&arena[text.range()])? {
+            // Of a relayed datagram only the head is authentic: it is one frame, all of it, and nothing but a relay frame.
+            Frame::Message { .. } if sealed == Sealed::Head => Err(DropReason::FrameMalformed),
+            Frame::Relay { len: frame, .. } if sealed == Sealed::Head && frame != len => {
+                Err(DropReason::FrameMalformed)
+            }
             Frame::Message { len } => {
                 self.hand_to_control(now, peer, arrival.from, &arena[arrival.text(len).range()], out)
             }
@@ -241,8 +272,8 @@ impl Forwarder {
             }
             Frame::Relay { len: frame, hop_limit, to, .. } => {
                 let datagram = Span::new(arrival.at.at, (TRANSPORT_HEADER + len + TAG) as u32);
-                let transit =
-                    Transit { from: peer, datagram, frame, text: len, hop_limit, to, ecn: arrival.ecn };
+                let ecn = arrival.ecn;
+                let transit = Transit { from: peer, datagram, sealed, frame, text: len, hop_limit, to, ecn };
                 self.relay(now, transit, arena, out)
             }
         }

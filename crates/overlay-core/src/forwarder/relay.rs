@@ -1,5 +1,5 @@
-//! Carrying others' datagrams. A relay frame is exactly as long behind this node as before it, so it is re-sealed where it
-//! lies in its slot, and frames that came in one train leave in one.
+//! Carrying others' datagrams. What leaves is exactly as long as what came, so it is re-sealed where it lies in its slot, and
+//! what came in one train leaves in one. Of a relayed datagram only the head is opened and sealed; a relay frame is as a whole.
 
 use crate::PeerIdx;
 use crate::forwarder::Forwarder;
@@ -11,19 +11,29 @@ use crate::forwarder::raise;
 use crate::forwarder::stats::Figure;
 use crate::forwarder::transmit::Onward;
 use crate::forwarder::way::{MINIMUM_MTU, RELAY_OVERHEAD, seal_datagram};
-use ln6_crypto::message::{TRANSPORT_HEADER, TRANSPORT_OVERHEAD};
+use ln6_crypto::message::{RELAYED_TEXT, TRANSPORT_HEADER, TRANSPORT_OVERHEAD};
 use ln6_types::{Instant, RouterId};
 
 /// Octets of the frame around the least inner packet that every path carries.
 const LEAST_FRAME: usize = MINIMUM_MTU + RELAY_OVERHEAD;
+
+/// How much of a datagram its session's key seals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sealed {
+    /// All of it: a transport message.
+    Whole,
+    /// The head of a relayed datagram.
+    Head,
+}
 
 /// A relay frame for somebody else, opened in its slot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Transit {
     /// The neighbour it came from.
     pub(crate) from: PeerIdx,
-    /// The datagram that carried it: transport header, frame, padding, tag.
+    /// The datagram that carried it: transport header, frame, padding, tag; or relayed header, tag, frame.
     pub(crate) datagram: Span,
+    pub(crate) sealed: Sealed,
     /// Octets of the frame.
     pub(crate) frame: usize,
     /// Octets of the text: the frame and padding.
@@ -69,12 +79,26 @@ impl Forwarder {
             return Err(DropReason::RelayCapped);
         }
         let counter = key.reserve(1).ok_or(DropReason::CounterExhausted)?;
-        // Padding that does not fit any more is left away.
+        // Padding that does not fit any more is left away; a relayed datagram has none.
         let text = transit.text.min(mtu).max(transit.frame);
         let (at, len) = (transit.datagram.at as usize, text + TRANSPORT_OVERHEAD);
         let datagram = &mut arena[at..at + len];
-        datagram[TRANSPORT_HEADER + HOP_LIMIT_AT] = transit.hop_limit - 1;
-        seal_datagram(key, counter, datagram, transit.frame, text);
+        match (transit.sealed, tx.takes_relayed) {
+            (Sealed::Head, true) => {
+                datagram[RELAYED_TEXT + HOP_LIMIT_AT] = transit.hop_limit - 1;
+                key.seal_relayed(counter, datagram);
+            }
+            // An older neighbour: the same frame, sealed as a whole, is as long.
+            (Sealed::Head, false) => {
+                datagram.copy_within(RELAYED_TEXT.., TRANSPORT_HEADER);
+                datagram[TRANSPORT_HEADER + HOP_LIMIT_AT] = transit.hop_limit - 1;
+                seal_datagram(key, counter, datagram, transit.frame, transit.frame);
+            }
+            (Sealed::Whole, _) => {
+                datagram[TRANSPORT_HEADER + HOP_LIMIT_AT] = transit.hop_limit - 1;
+                seal_datagram(key, counter, datagram, transit.frame, text);
+            }
+        }
         tx.counters.sent(1, transit.frame as u64);
         let to = Onward { to, fragmentation: tx.fragmentation() };
         self.transmit.send(to, transit.ecn, at, len, out);

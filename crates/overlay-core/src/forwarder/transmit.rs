@@ -5,8 +5,9 @@ use crate::forwarder::batch::{Batch, Ecn, Fragmentation, Span, Train};
 
 /// Segments of one `UDP_SEGMENT` send: what every kernel takes.
 pub(crate) const SEGMENTS: u16 = 64;
-/// Octets of one send: the largest payload of UDP over IPv4.
-pub(crate) const TRAIN: u32 = 65_507;
+/// Octets of one send. UDP would carry more, but with the headers of UDP, IP and link a train must stay below the 65,536 octets
+/// that devices take whole (`gso_max_size`): else the kernel takes it, and divides it on the spot.
+pub(crate) const TRAIN: u32 = 65_400;
 
 /// Where a datagram goes, and whether in one piece.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

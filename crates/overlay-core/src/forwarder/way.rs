@@ -1,15 +1,15 @@
-//! How a packet to a peer is sealed: the headers, paddings and tags around it, once for a direct path, twice for one
-//! through a neighbour. Everything is laid out in place; nothing is moved.
+//! How a packet to a peer is sealed: the headers, paddings and tags around it. Everything is laid out in place; nothing is moved.
 //!
-//! | direct | through a neighbour |
-//! | --- | --- |
-//! | transport header (16) | transport header (16) |
-//! | | relay frame header (24) |
-//! | | transport header (16) |
-//! | text, zero padding | text, zero padding |
-//! | tag (16) | tag (16) |
-//! | | zero padding |
-//! | | tag (16) |
+//! | direct | through a neighbour | through one that knows relay frames only |
+//! | --- | --- | --- |
+//! | | relayed header (16) | transport header (16) |
+//! | | tag (16) of the sealed head: | |
+//! | | relay frame header (24) | relay frame header (24) |
+//! | transport header (16) | transport header (16) | transport header (16) |
+//! | text, zero padding | text, zero padding | text, zero padding |
+//! | tag (16) | tag (16) | tag (16) |
+//! | | | zero padding |
+//! | | | tag (16), of all from the relay frame header on |
 
 use crate::forwarder::batch::Fragmentation;
 use crate::forwarder::drop::DropReason;
@@ -19,7 +19,9 @@ use crate::forwarder::mail::{PeerKind, PeerTx};
 use crate::forwarder::peers::Peers;
 use crate::forwarder::transmit::Onward;
 use crate::{Path, PeerIdx};
-use ln6_crypto::message::{PADDING, TAG, TRANSPORT_HEADER, TRANSPORT_OVERHEAD, write_transport_header};
+use ln6_crypto::message::{
+    PADDING, RELAYED_TEXT, TAG, TRANSPORT_HEADER, TRANSPORT_OVERHEAD, write_transport_header,
+};
 use ln6_types::{Instant, RouterId};
 
 /// IPv6 needs that much of every link (RFC 8200, section 5).
@@ -54,6 +56,11 @@ struct Over<'a> {
 impl Over<'_> {
     fn mtu(&self) -> usize {
         usize::from(self.tx.mtu).min(LARGEST_MTU)
+    }
+
+    /// Octets before the relayed datagram.
+    fn head(&self) -> usize {
+        if self.tx.takes_relayed { RELAYED_TEXT + RELAY_HEADER } else { TRANSPORT_HEADER + RELAY_HEADER }
     }
 }
 
@@ -134,11 +141,7 @@ impl<'a> Way<'a> {
 
     /// Octets before the text.
     pub(crate) fn head(&self) -> usize {
-        if self.over.is_some() {
-            TRANSPORT_HEADER + RELAY_HEADER + TRANSPORT_HEADER
-        } else {
-            TRANSPORT_HEADER
-        }
+        self.over.as_ref().map_or(0, Over::head) + TRANSPORT_HEADER
     }
 
     /// Octets of the datagram that carries `len` octets of text.
@@ -146,6 +149,7 @@ impl<'a> Way<'a> {
         let direct = self.padded(len) + TRANSPORT_OVERHEAD;
         match &self.over {
             None => direct,
+            Some(over) if over.tx.takes_relayed => over.head() + direct,
             Some(over) => pad(RELAY_HEADER + direct, over.mtu()) + TRANSPORT_OVERHEAD,
         }
     }
@@ -174,6 +178,12 @@ impl<'a> Way<'a> {
         };
         let inner = padded + TRANSPORT_OVERHEAD;
         let frame = RELAY_HEADER + inner;
+        if over.tx.takes_relayed {
+            let body = &mut buf[RELAYED_TEXT..][..frame];
+            seal_datagram(self.key, counters.first + u64::from(at), &mut body[RELAY_HEADER..], len, padded);
+            write_relay_header(body, self.tx.router, over.own);
+            return over.key.seal_relayed(counters.over + u64::from(at), buf);
+        }
         let body = &mut buf[TRANSPORT_HEADER..][..frame];
         seal_datagram(self.key, counters.first + u64::from(at), &mut body[RELAY_HEADER..], len, padded);
         write_relay_header(body, self.tx.router, over.own);

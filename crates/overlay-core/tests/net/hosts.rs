@@ -28,6 +28,8 @@ pub struct Node {
     pub counters: Arc<PeerCounters>,
     pub fib: FibInput,
     pub now: Instant,
+    /// Whether its peers take relayed datagrams.
+    pub takes_relayed: bool,
 }
 
 pub fn path(number: u8) -> Path {
@@ -98,6 +100,7 @@ impl Node {
             counters: Arc::new(PeerCounters::default()),
             fib,
             now: NOW,
+            takes_relayed: true,
         };
         node.publish();
         node
@@ -135,6 +138,7 @@ impl Node {
             mtu: MTU,
             whole: true,
             kind,
+            takes_relayed: self.takes_relayed,
             router: router(other),
             counters: self.counters.clone(),
         }

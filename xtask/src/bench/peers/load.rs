@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long a tunnel may take to come up, addresses of hosts included.
-const UP: Duration = Duration::from_secs(30);
+pub(crate) const UP: Duration = Duration::from_secs(30);
 /// Packets per second that are tried first; more than any userspace tunnel carries here.
 const FIRST_RATE: f64 = 400_000.0;
 /// Steps of the search for the highest rate without loss.
@@ -125,15 +125,15 @@ fn tcp(
 }
 
 /// Who talks to whom.
-struct Pair<'a> {
-    from: &'a Namespace,
-    to: &'a Namespace,
-    address: IpAddr,
+pub(crate) struct Pair<'a> {
+    pub(crate) from: &'a Namespace,
+    pub(crate) to: &'a Namespace,
+    pub(crate) address: IpAddr,
 }
 
-struct Tcp {
-    gbit: f64,
-    retransmits: f64,
+pub(crate) struct Tcp {
+    pub(crate) gbit: f64,
+    pub(crate) retransmits: f64,
 }
 
 impl Pair<'_> {
@@ -157,7 +157,7 @@ impl Pair<'_> {
         Ok(json)
     }
 
-    fn tcp(&self, seconds: u32, words: &[&str]) -> Result<Tcp> {
+    pub(crate) fn tcp(&self, seconds: u32, words: &[&str]) -> Result<Tcp> {
         let json = self.ask(&[&["-t", &seconds.to_string()], words].concat())?;
         let rate = json["end"]["sum_received"]["bits_per_second"].as_f64().context("iperf3 names no rate")?;
         let retransmits = json["end"]["sum_sent"]["retransmits"].as_f64().unwrap_or(0.0);
@@ -165,7 +165,7 @@ impl Pair<'_> {
     }
 
     /// Four streams until the guards are dropped.
-    fn background(&self, seconds: u32) -> Result<[Process; 2]> {
+    pub(crate) fn background(&self, seconds: u32) -> Result<[Process; 2]> {
         let (server, address, seconds) = (self.serve()?, self.address.to_string(), seconds.to_string());
         let words = ["iperf3", "-c", &address, "-P", "4", "-t", &seconds];
         Ok([self.from.spawn("iperf-load", &words)?, server])
@@ -196,7 +196,7 @@ impl Pair<'_> {
     ///
     /// Delivered is what reached the receiver's UDP, also what its socket had no room for: the tunnel is measured, not
     /// how often iperf3 had a processor.
-    fn udp(&self, octets: u32, rate: f64) -> Result<(f64, f64, f64)> {
+    pub(crate) fn udp(&self, octets: u32, rate: f64) -> Result<(f64, f64, f64)> {
         let bits = format!("{:.0}", rate * f64::from(octets) * 8.0);
         let before = self.delivered();
         let json = self.ask(&["-u", "-l", &octets.to_string(), "-b", &bits, "-t", "1"])?;
@@ -248,7 +248,7 @@ fn insert_ping(figures: &mut BTreeMap<&'static str, f64>, names: [&'static str; 
 }
 
 /// User and system time of all threads so far.
-fn cpu_seconds(daemons: &[Process]) -> f64 {
+pub(crate) fn cpu_seconds(daemons: &[Process]) -> f64 {
     let ticks = |daemon: &Process| -> Option<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
@@ -258,7 +258,7 @@ fn cpu_seconds(daemons: &[Process]) -> f64 {
 }
 
 /// MiB of the larger daemon.
-fn resident(daemons: &[Process]) -> f64 {
+pub(crate) fn resident(daemons: &[Process]) -> f64 {
     let kib = |daemon: &Process| -> Option<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

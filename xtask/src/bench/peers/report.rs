@@ -55,7 +55,7 @@ fn raw(options: &Options, programs: &[Program], samples: &[Sample], failures: &[
 }
 
 /// Processor, number of processors, kernel.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
@@ -69,7 +69,7 @@ fn values(samples: &[Sample], program: &str, figure: &str) -> Vec<f64> {
     own.filter_map(|sample| sample.measured.0.get(figure).copied()).collect()
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

@@ -6,6 +6,7 @@
 //! ```
 
 use anyhow::Result;
+use ln6_lab::wire::{self, Trouble};
 use ln6_lab::{Lab, Namespace, Process};
 use std::net::IpAddr;
 
@@ -18,6 +19,17 @@ pub(crate) const UNDERLAY: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 /// Inside addresses of the ends, and of the hosts behind them, for programs that have none of their own.
 pub(crate) const ENDS: [&str; 2] = ["fd00:be::1", "fd00:be::2"];
 pub(crate) const LANS: [&str; 2] = ["fd00:a::", "fd00:b::"];
+
+/// What lies between the nodes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Underlay {
+    /// A veth.
+    Cable,
+    /// Nothing: they reach each other through the machine `s` only, which does not route.
+    Apart,
+    /// A program that carries single frames, and loses and reorders some.
+    Wire(Trouble),
+}
 
 /// One run of one program.
 #[derive(Debug)]
@@ -32,16 +44,40 @@ pub(crate) struct World {
     pub(crate) daemons: Vec<Process>,
     /// What must live and does not count.
     pub(crate) others: Vec<Process>,
+    /// Lines that ln6d's nodes have in `[node]` beside the usual ones.
+    pub(crate) settings: Vec<String>,
+    /// The nodes reach each other through the machine `s` only.
+    pub(crate) is_apart: bool,
     lab: Lab,
 }
 
 impl World {
     pub(crate) fn new() -> Result<Self> {
+        Self::laid(Underlay::Cable)
+    }
+
+    /// With something else between the nodes than a cable.
+    pub(crate) fn laid(underlay: Underlay) -> Result<Self> {
         let mut lab = Lab::new("bench")?;
         let nodes = [lab.namespace("a")?, lab.namespace("b")?];
         let hosts = [lab.namespace("la")?, lab.namespace("lb")?];
         let server = lab.namespace("s")?;
-        nodes[0].cable_ipv4(("eth0", "192.0.2.1/24"), &nodes[1], ("eth0", "192.0.2.2/24"))?;
+        let mut others = Vec::new();
+        match underlay {
+            Underlay::Cable => {
+                nodes[0].cable_ipv4(("eth0", "192.0.2.1/24"), &nodes[1], ("eth0", "192.0.2.2/24"))?;
+            }
+            Underlay::Apart => {}
+            Underlay::Wire(trouble) => {
+                let between = lab.namespace("w")?;
+                let ends = [(&nodes[0], "eth0"), (&nodes[1], "eth0")];
+                others.push(wire::lay(&between, ends, trouble)?);
+                for (node, address) in nodes.iter().zip(UNDERLAY) {
+                    node.sysctl("net.ipv6.conf.eth0.disable_ipv6", "1")?;
+                    node.ip(&[&format!("addr add {address}/24 dev eth0")])?;
+                }
+            }
+        }
         server.ip(&[&format!("addr add {SERVER}/32 dev lo")])?;
         for (at, node) in nodes.iter().enumerate() {
             let net = format!("198.51.10{at}");
@@ -54,7 +90,18 @@ impl World {
             node.bridge(ln6_lab::LAN, &["lan0"])?;
         }
         let ends = ENDS.map(|text| text.parse().expect("an address"));
-        Ok(Self { nodes, hosts, server, ends, lan: None, daemons: Vec::new(), others: Vec::new(), lab })
+        Ok(Self {
+            nodes,
+            hosts,
+            server,
+            ends,
+            lan: None,
+            daemons: Vec::new(),
+            others,
+            settings: Vec::new(),
+            is_apart: matches!(underlay, Underlay::Apart),
+            lab,
+        })
     }
 
     /// Addresses and routes for a program that only makes a device: `device` at `a` and `b`.

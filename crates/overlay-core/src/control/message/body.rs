@@ -37,6 +37,8 @@ pub struct Hello {
     pub meta: bool,
     /// Whether the sender wants to be answered with a `Hello`.
     pub ask: bool,
+    /// Whether the sender takes relayed datagrams (message 5) in place of relay frames.
+    pub relayed: bool,
 }
 
 /// A summary of all items: how many, and for each of 16 buckets (the first four bits of an id) the wrapping sum of the
@@ -185,6 +187,7 @@ impl Body {
                 map.put_some(5, hello.wall.map(UnixTime::as_secs))
                     .put_flag(6, hello.meta)
                     .put_flag(7, hello.ask)
+                    .put_flag(8, hello.relayed)
             }
             Body::Ack { id } => map.put(0, *id),
             Body::Digest(digest) => map.put(0, digest.count).put_bytes(1, &write_shorts(&digest.buckets)),
@@ -268,6 +271,7 @@ fn read_numbers(d: &mut Decoder<'_>) -> Result<[Option<u64>; 2], Error> {
 fn read_hello(d: &mut Decoder<'_>) -> Result<Hello, Error> {
     let (mut version, mut network, mut suites) = (None, None, Vec::new());
     let (mut seen_at, mut transit, mut wall, mut meta, mut ask) = (None, false, None, false, false);
+    let mut relayed = false;
     read_map(d, |key, d| {
         match key {
             0 => version = Some(d.u16()?),
@@ -278,13 +282,15 @@ fn read_hello(d: &mut Decoder<'_>) -> Result<Hello, Error> {
             5 => wall = Some(UnixTime::from_secs(d.u64()?)),
             6 => meta = d.bool()?,
             7 => ask = d.bool()?,
+            8 => relayed = d.bool()?,
             _ => d.skip()?,
         }
         Ok(())
     })?;
     // A newer node may know more suites than we have room for: its best ones come first.
     suites.truncate(MAX_SUITES);
-    Ok(Hello { version: need(version)?, network: need(network)?, suites, seen_at, transit, wall, meta, ask })
+    let (version, network) = (need(version)?, need(network)?);
+    Ok(Hello { version, network, suites, seen_at, transit, wall, meta, ask, relayed })
 }
 
 fn read_digest(d: &mut Decoder<'_>) -> Result<Digest, Error> {

@@ -35,11 +35,12 @@ fn every_message() -> Vec<Message> {
         wall: Some(UnixTime::from_secs(1_790_000_000)),
         meta: true,
         ask: false,
+        relayed: false,
     };
     let sign = SigningKey::from_seed([3; 32]);
     let bodies = vec![
         Body::Hello(Hello { suites: Vec::new(), seen_at: None, transit: false, wall: None, ..hello.clone() }),
-        Body::Hello(hello),
+        Body::Hello(hello.clone()),
         Body::Ack { id: u32::MAX },
         Body::Digest(Digest { count: 3, buckets: core::array::from_fn(|n| n as u64) }),
         Body::Bucket(Bucket { from: 1, to: u64::MAX, ids: vec![1, 2, u64::MAX] }),
@@ -71,6 +72,7 @@ fn every_message() -> Vec<Message> {
         Body::PathEcho { token: 1, direct: false },
         Body::SizeProbe { token: 5 },
         Body::SizeReply { token: 5, octets: u16::MAX },
+        Body::Hello(Hello { relayed: true, ..hello }),
     ];
     bodies
         .into_iter()

@@ -41,11 +41,12 @@ impl<'a> Machine<'a> {
         Ok(process)
     }
 
-    /// The measurements' inner MTU instead of the default.
-    fn set_mtu(&self) -> Result<()> {
+    /// The measurements' inner MTU instead of the default, and what else was asked for.
+    fn set(&self, settings: &[String]) -> Result<()> {
         let path = self.state.join("ln6d.toml");
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let text = text.replacen("[node]\n", &format!("[node]\nmtu = {MTU}\n"), 1);
+        let lines: String = settings.iter().map(|line| format!("{line}\n")).collect();
+        let text = text.replacen("[node]\n", &format!("[node]\nmtu = {MTU}\n{lines}"), 1);
         std::fs::write(path, text).context("writing the configuration")
     }
 }
@@ -61,7 +62,7 @@ pub(super) fn start(world: &mut World, binary: &Path) -> Result<()> {
         let link = printed.split_whitespace().find(|word| word.contains("://")).context("no link")?;
         let gateway = Machine::new(node, binary);
         gateway.ask(&["join", link, "--lan", ln6_lab::LAN])?;
-        gateway.set_mtu()?;
+        gateway.set(&world.settings)?;
         world.daemons.push(gateway.run()?);
     }
     let ends = [&nodes[0], &nodes[1]].map(|node| address(node, "ln6", 0xfd00, 8));

@@ -1,6 +1,6 @@
 //! Other tunnels, each with the least configuration that makes it carry packets, and its own defaults otherwise.
 
-use crate::bench::peers::world::{ENDS, LANS, MTU, UNDERLAY, World};
+use crate::bench::peers::world::{ENDS, LANS, MTU, SERVER, UNDERLAY, World};
 use anyhow::{Context, Result, ensure};
 use ln6_lab::wait_until;
 use std::fs;
@@ -33,23 +33,44 @@ fn tool(words: &[&str], directory: &std::path::Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Where the nodes have no cable between them the machine `s` stands in the middle, and hands on what they send.
 pub(super) fn tinc(world: &mut World) -> Result<()> {
-    for (at, name) in NAMES.iter().enumerate() {
+    let middle = world.is_apart.then_some("s");
+    let names: Vec<&str> = NAMES.into_iter().chain(middle).collect();
+    for (at, name) in names.iter().enumerate() {
         let path = folder(world, name)?;
         fs::create_dir_all(path.join("hosts"))?;
-        let other = NAMES[1 - at];
+        let other = match (middle, *name) {
+            (Some(middle), name) if name == middle => String::new(),
+            (Some(middle), _) => format!("ConnectTo = {middle}\n"),
+            (None, _) => format!("ConnectTo = {}\n", NAMES[1 - at]),
+        };
         fs::write(
             path.join("tinc.conf"),
-            format!("Name = {name}\nInterface = {DEVICE}\nMode = router\nConnectTo = {other}\n"),
+            format!("Name = {name}\nInterface = {DEVICE}\nMode = router\n{other}"),
         )?;
-        let host =
-            format!("Address = {}\nSubnet = {}/128\nSubnet = {}/64\n", UNDERLAY[at], ENDS[at], LANS[at]);
+        let host = match (middle, NAMES.get(at)) {
+            (_, None) => format!("Address = {SERVER}\n"),
+            (Some(_), _) => {
+                format!("IndirectData = yes\nSubnet = {}/128\nSubnet = {}/64\n", ENDS[at], LANS[at])
+            }
+            (None, _) => {
+                format!("Address = {}\nSubnet = {}/128\nSubnet = {}/64\n", UNDERLAY[at], ENDS[at], LANS[at])
+            }
+        };
         fs::write(path.join("hosts").join(name), host)?;
         tool(&["tincd", "-c", path.to_str().context("UTF-8")?, "-K2048"], &path)?;
     }
-    for (at, name) in NAMES.iter().enumerate() {
-        let other = world.directory().join(format!("{}.config/hosts", NAMES[1 - at]));
-        fs::copy(world.directory().join(format!("{name}.config/hosts/{name}")), other.join(name))?;
+    for name in &names {
+        for other in names.iter().filter(|other| *other != name) {
+            let file = world.directory().join(format!("{name}.config/hosts/{name}"));
+            fs::copy(file, world.directory().join(format!("{other}.config/hosts/{name}")))?;
+        }
+    }
+    if let Some(middle) = middle {
+        let path = folder(world, middle)?.display().to_string();
+        let words = ["tincd", "-c", &path, "-D", &format!("--pidfile={path}/pid")];
+        world.others.push(world.server.spawn("daemon-s", &words)?);
     }
     for (at, name) in NAMES.iter().enumerate() {
         let path = folder(world, name)?.display().to_string();
