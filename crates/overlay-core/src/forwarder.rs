@@ -41,6 +41,7 @@ use memo::Memo;
 use outside::Arrival;
 use park::Parking;
 use peers::Peers;
+use relay::Sealed;
 use stats::{Figure, Stats};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -210,7 +211,8 @@ impl Forwarder {
         arena[at..at + datagram.len()].copy_from_slice(datagram);
         let span = Span::new(at as u32, datagram.len() as u32);
         let relayed = matches!(from, Path::Through(_));
-        let arrival = Arrival { from, ecn: Ecn::default(), at: span, relayed, author: None, mailed: true };
+        let (ecn, sealed) = (Ecn::default(), Sealed::Whole);
+        let arrival = Arrival { from, ecn, at: span, sealed, relayed, author: None, mailed: true };
         self.arrive(now, arrival, arena, out);
         self.settle();
     }

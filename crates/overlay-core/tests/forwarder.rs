@@ -811,9 +811,12 @@ fn a_path_through_a_neighbour_leaves_the_neighbours_mtu_whole() {
 #[test]
 fn a_relay_drops_what_the_next_way_does_not_carry_whole_and_says_so() {
     let (mut a, mut relay, mut b) = trio();
+    // One key throughout: its counters may not begin again.
+    let key = relay.tx(3, PeerKind::Node, Some(path(3)), true).key;
     let narrow = |relay: &mut Node, mtu| {
-        let tx = relay.tx(3, PeerKind::Node, Some(path(3)), true);
-        relay.mail(Update::Peer(peer(3), Arc::new(PeerTx { mtu, whole: mtu > 1280, ..tx })));
+        let tx = relay.tx(3, PeerKind::Node, Some(path(3)), false);
+        let tx = PeerTx { key: key.clone(), mtu, whole: mtu > 1280, ..tx };
+        relay.mail(Update::Peer(peer(3), Arc::new(tx)));
     };
     // Frames are 56 octets longer than the packets in them, which are padded to 16.
     for (mtu, len, passes) in

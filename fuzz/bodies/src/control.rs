@@ -289,6 +289,7 @@ fn inner(input: &mut Input<'_>, who: u8) -> Vec<u8> {
                 wall: (flags & 4 != 0).then_some(WALL + Duration::from_secs(u64::from(input.long()))),
                 meta: flags & 8 == 0,
                 ask: flags & 16 != 0,
+                relayed: flags & 32 != 0,
             };
             say(&Body::Hello(hello).into())
         }

@@ -6,8 +6,8 @@ use ln6_crypto::cookie::{CookieChecker, CookieJar};
 use ln6_crypto::handshake::{Ephemeral, Initiator, Received, Tai64n};
 use ln6_crypto::keys::{Psk, StaticSecret};
 use ln6_crypto::message::{
-    COOKIE_LEN, INITIATION_LEN, Kind, RESPONSE_LEN, TRANSPORT_OVERHEAD, read_transport_header, receiver,
-    sender,
+    COOKIE_LEN, INITIATION_LEN, Kind, RELAYED_LEAST, RESPONSE_LEN, TRANSPORT_OVERHEAD, read_relayed_header,
+    read_transport_header, receiver, sender,
 };
 use ln6_crypto::seal::Suite;
 use ln6_types::Instant;

@@ -234,7 +234,7 @@ impl Trial<'_> {
 /// With so many digits as tell something.
 fn shown(value: f64) -> String {
     match value {
-        value if value == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         value if value.abs() >= 1000.0 => format!("{value:.0}"),
         value if value.abs() < 0.1 => format!("{value:.4}"),
         value => format!("{value:.2}"),

@@ -31,6 +31,8 @@ pub(crate) struct Arrival {
     pub(crate) from: Path,
     pub(crate) ecn: Ecn,
     pub(crate) at: Span,
+    /// How much of it is sealed, as its kind says.
+    pub(crate) sealed: Sealed,
     /// It was in a relay frame.
     pub(crate) relayed: bool,
     /// By whom, as that frame says: a hint.
@@ -63,6 +65,7 @@ impl Forwarder {
                 from: read.from,
                 ecn: read.ecn,
                 at: span,
+                sealed: Sealed::Whole,
                 relayed: false,
                 author: None,
                 mailed: false,
@@ -79,10 +82,14 @@ impl Forwarder {
     pub(crate) fn arrive(&mut self, now: Instant, arrival: Arrival, arena: &mut [u8], out: &mut Batch) {
         // 1 kind
         let judgement = match Kind::of(&arena[arrival.at.range()]) {
-            Some(Kind::Transport) => self.transport(now, arrival, Sealed::Whole, arena, out),
+            Some(Kind::Transport) => {
+                self.transport(now, Arrival { sealed: Sealed::Whole, ..arrival }, arena, out)
+            }
             // Relayed twice over: refused as a relay frame within one is.
             Some(Kind::Relayed) if arrival.relayed => Err(DropReason::RelayRefused),
-            Some(Kind::Relayed) => self.transport(now, arrival, Sealed::Head, arena, out),
+            Some(Kind::Relayed) => {
+                self.transport(now, Arrival { sealed: Sealed::Head, ..arrival }, arena, out)
+            }
             Some(Kind::Initiation | Kind::Response | Kind::CookieReply) => {
                 self.handshake(now, arrival, arena, out)
             }
@@ -125,17 +132,10 @@ impl Forwarder {
         }
     }
 
-    fn transport(
-        &mut self,
-        now: Instant,
-        arrival: Arrival,
-        sealed: Sealed,
-        arena: &mut [u8],
-        out: &mut Batch,
-    ) -> Judgement {
+    fn transport(&mut self, now: Instant, arrival: Arrival, arena: &mut [u8], out: &mut Batch) -> Judgement {
         // 2 receiver index
         let datagram = &mut arena[arrival.at.range()];
-        let header = match sealed {
+        let header = match arrival.sealed {
             Sealed::Whole => read_transport_header(datagram),
             Sealed::Head => read_relayed_header(datagram),
         };
@@ -147,7 +147,7 @@ impl Forwarder {
             return Err(DropReason::KeyExpired);
         }
         // 3 counter, tag, window
-        let opened = match sealed {
+        let opened = match arrival.sealed {
             Sealed::Whole => key.open(counter, &mut datagram[TRANSPORT_HEADER..]),
             Sealed::Head => key.open_relayed(counter, datagram),
         };
@@ -160,13 +160,13 @@ impl Forwarder {
         self.tally(peer, opened.len, arrival.relayed);
         self.report(now, peer, index, opened, arrival.from, out);
         // 5 what it is
-        if sealed == Sealed::Head {
-            return self.frame(now, peer, arrival, sealed, opened.len, arena, out);
+        if arrival.sealed == Sealed::Head {
+            return self.frame(now, peer, arrival, opened.len, arena, out);
         }
         let text = arrival.text(opened.len);
         match arena[text.range()].first().map(|first| first >> 4) {
             None => Ok(()),
-            Some(0) => self.frame(now, peer, arrival, sealed, opened.len, arena, out),
+            Some(0) => self.frame(now, peer, arrival, opened.len, arena, out),
             Some(6) => self.packet(now, peer, arrival, text, arena, out),
             Some(_) => Err(DropReason::NotIpv6),
         }
@@ -235,7 +235,6 @@ impl Forwarder {
         now: Instant,
         peer: PeerIdx,
         arrival: Arrival,
-        sealed: Sealed,
         len: usize,
         arena: &mut [u8],
         out: &mut Batch,
@@ -245,6 +244,7 @@ impl Forwarder {
         if kind == PeerKind::Stock {
             return Err(DropReason::FrameFromStock);
         }
+        let sealed = arrival.sealed;
         let text = match sealed {
             Sealed::Whole => arrival.text(len),
             Sealed::Head => Span::new(arrival.at.at + RELAYED_TEXT as u32, len as u32),
