@@ -175,6 +175,7 @@ fn links_that_only_carry_routes_are_not_probed_again_and_again() {
     assert!(before > 0, "each session was asked once");
     net.world.run(secs(600));
     let after = net.world.said.get(&(1, 20)).copied().unwrap_or_default();
-    // Sessions that come up for gossip are asked, too; nothing else is.
-    assert!(after - before <= 24, "{before} {after}");
+    // Sessions that come up for gossip are asked, too; nothing else is. Looking upwards every 15 s on each of the six links would
+    // be 240.
+    assert!(after - before <= 60, "{before} {after}");
 }
