@@ -331,10 +331,8 @@ impl Config {
         let tree = Spanned::new(tree.span(), DeValue::Table(tree.into_inner()));
         raw::Config::read("this file", tree).and_then(check::config).map_err(|fault| {
             let place = locate::place(text, path, fault.at);
-            CliError {
-                hint: fault.hint,
-                ..CliError::new(fault.trouble, format!("{place}: {}", fault.message))
-            }
+            let error = CliError::new(fault.trouble, format!("{place}: {}", fault.message));
+            CliError { hint: fault.hint.or_else(|| error.hint.clone()), ..error }
         })
     }
 

@@ -183,6 +183,7 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     let (parts, stats) = worker_parts(&config, tun, udp)?;
     let page_user = page_account(&config);
     let api = open_api(&layout, page_user.as_ref())?;
+    let mut trial = Trial(Some(layout.socket.clone()));
     #[cfg(feature = "broker")]
     let page = super::page::open(&layout, &config).unwrap_or_else(|problem| {
         findings.push(problem);
@@ -209,6 +210,7 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     let api = serve_api(api, page_user.map(|user| user.uid.as_raw()), &config, calls_in)?;
     #[cfg(feature = "broker")]
     page.map(|doors| super::page::start(&layout, &config, doors)).transpose()?;
+    trial.0 = None;
     Ok(Node {
         parts: Parts {
             #[cfg(feature = "broker")]
@@ -586,6 +588,18 @@ fn page_account(config: &Config) -> Option<nix::unistd::User> {
         _ => {
             tracing::warn!(name, "there is no such account: the admin page cannot ask anything");
             None
+        }
+    }
+}
+
+/// Takes the API socket away again if the start fails: nobody should find the socket of a daemon that is not there.
+struct Trial(Option<std::path::PathBuf>);
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.0 {
+            // Then the next start replaces it.
+            let _ = std::fs::remove_file(socket);
         }
     }
 }
