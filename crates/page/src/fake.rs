@@ -233,6 +233,7 @@ impl Fake {
                 let row = |n: u32| RequestRow {
                     id: n.to_string(),
                     name: Some(if n == 2 { self.name(3) } else { self.said(&format!("nuevo-{n}")) }),
+                    name_taken: n == 2,
                     size: (n != 3).then_some(56),
                     ssid: Some(self.said("LibreMesh.org")),
                     key: Fake::key(9000 + n),
