@@ -1,5 +1,5 @@
 //! The gate before control's queue: what a stranger sends is judged here, by the worker that read it, so that a flood
-//! costs this worker some hashing and control nothing.
+//! costs this worker little hashing and control nothing.
 //!
 //! A handshake message passes if its length and type are exact, its mac1 is right and its source has tokens left. From where
 //! a peer is it draws on that peer's tokens, so that no flood from elsewhere keeps sessions from being renewed. From anywhere else it
@@ -275,6 +275,29 @@ mod tests {
         let later = Instant::from_micros(2_000_000);
         let verdict = porter.judge(later, &gate, &forged, source(1), None);
         assert_eq!(verdict, Verdict::Pass, "a second later there is room again");
+    }
+
+    #[test]
+    fn a_message_of_which_nothing_can_come_is_not_looked_at() {
+        let (mut porter, gate, mut jar) = (Porter::new(&[1; 32]), gate(), CookieJar::new(&ME));
+        let foreign = initiation(&mut CookieJar::new(&PublicKey([8; 32])));
+        let forged = initiation(&mut CookieJar::new(&ME));
+        let judge = |porter: &mut Porter, message: &[u8]| porter.judge(NOW, &gate, message, source(1), None);
+        assert_eq!(judge(&mut porter, &foreign), Verdict::Drop(DropReason::BadMac1));
+        porter.set_queue_fill(100);
+        let Verdict::Cookie(reply) = judge(&mut porter, &initiation(&mut jar)) else { panic!("no cookie") };
+        jar.open_reply(NOW, &reply).expect("cookie");
+        while matches!(judge(&mut porter, &forged), Verdict::Cookie(_)) {}
+        // Its mac1 would say otherwise, had anybody looked.
+        assert_eq!(judge(&mut porter, &foreign), Verdict::Drop(DropReason::HandshakeLimited));
+        assert_eq!(
+            judge(&mut porter, &initiation(&mut jar)),
+            Verdict::Pass,
+            "who holds a cookie needs no other"
+        );
+        let later = Instant::from_micros(2_000_000);
+        let verdict = porter.judge(later, &gate, &foreign, source(1), None);
+        assert_eq!(verdict, Verdict::Drop(DropReason::BadMac1), "cookies are to be had again");
     }
 
     #[test]
