@@ -200,6 +200,8 @@ impl Daemon {
         let all = DropReason::ALL
             .iter()
             .map(|reason| Count { reason: reason.name().to_owned(), count: total(*reason) });
+        let at_socket = self.workers.counters().iter().map(|worker| worker.udp.dropped()).sum();
+        let all = all.chain([Count { reason: "at_socket".to_owned(), count: at_socket }]);
         all.filter(|count| count.count > 0).collect()
     }
 
@@ -214,6 +216,7 @@ impl Daemon {
             handshakes: view.handshakes,
             routes: (in_use, view.routes.len() as u64 - in_use),
             figures: self.figures(),
+            sockets: self.sockets(),
         };
         self.with_broker_summary(answer, move |summary| {
             measured.status.broker = summary;
@@ -227,6 +230,18 @@ impl Daemon {
             .iter()
             .map(|figure| Count { reason: figure.name().to_owned(), count: total(*figure) })
             .collect()
+    }
+
+    /// What went wrong at the sockets, all of them together.
+    fn sockets(&self) -> Vec<Count> {
+        let mut sum: Vec<Count> = Vec::new();
+        for (event, count) in self.workers.counters().iter().flat_map(|worker| worker.udp.all()) {
+            match sum.iter_mut().find(|known| known.reason == event) {
+                Some(known) => known.count += count,
+                None => sum.push(Count { reason: event.to_owned(), count }),
+            }
+        }
+        sum
     }
 
     /// What certificates say of who holds what, for nodes that are no broker.
