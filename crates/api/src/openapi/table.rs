@@ -147,7 +147,10 @@ fn node() -> Vec<Row> {
         get::<GraphReport>("graph", "The network as this node sees it.", vec![]),
         get::<WishReport>("wish", "What this node asks the broker for while it holds nothing.", vec![]),
         post::<request::Ask, PingReply>("ping"),
-        action("leave", "Gives the delegation back and forgets the network. A request that waits, or was refused, is forgotten."),
+        action(
+            "leave",
+            "Gives the delegation back and forgets the network. A request that waits, or was refused, is forgotten.",
+        ),
         post::<request::Joining, SetupReply>("join"),
         post::<request::Sizing, ActionReply>("size"),
         post::<request::Leaf, WireguardReply>("wireguard"),
