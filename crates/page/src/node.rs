@@ -19,7 +19,7 @@ pub(crate) use line::LINES;
 use line::Line;
 use ln6_api::ApiRequest;
 use ln6_api::request::Traffic;
-use ln6_api::schema::{PeerList, PeerRow, Problem, StatusReport, TrafficReport, WishReport};
+use ln6_api::schema::{PeerList, PeerRow, Problem, Severity, StatusReport, TrafficReport, WishReport};
 use std::sync::Arc;
 use steps::Step;
 
@@ -57,6 +57,11 @@ impl NodePage<'_> {
 
     fn may_join(&self) -> bool {
         self.look.may_rule() && self.wish.waits
+    }
+
+    /// Whether something below the line is to be done.
+    fn needs_somebody(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity > Severity::Note)
     }
 
     fn state(&self) -> &str {

@@ -21,12 +21,21 @@ struct Fake {
 impl Fake {
     /// On a port that is free, with `holders` holders; passwords cost as much as elsewhere if `usual`.
     fn start(profile: &str, holders: u32, usual: bool) -> Result<Self> {
+        Fake::of(profile, holders, if usual { &["usual"] } else { &[] })
+    }
+
+    /// A gateway's page; `state` is a word of its lines.
+    fn gateway(state: &str) -> Result<Self> {
+        Fake::of("dev", 40, &["gateway", state])
+    }
+
+    fn of(profile: &str, holders: u32, kind: &[&str]) -> Result<Self> {
         let example = ["--package", "ln6-page", "--features", "fake", "--example", "fake"];
         must(cargo(&["build", "--locked", "--profile", profile]).args(example))?;
         let folder = if profile == "dev" { "debug" } else { profile };
         let program = target()?.join(folder).join("examples/fake");
         let mut command = Command::new(&program);
-        command.args(["0", &holders.to_string()]).args(usual.then_some("usual")).stdout(Stdio::piped());
+        command.args(["0", &holders.to_string()]).args(kind).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let out = child.stdout.take().context("no output")?;
         let mut fake = Fake { child, address: String::new(), token: String::new() };
@@ -51,6 +60,7 @@ impl Drop for Fake {
 pub(super) fn run(options: &[&str]) -> Result<()> {
     let (only, readme) = match options {
         [] => ("", false),
+        ["--only", "gateway"] => return gateways(),
         ["--only", page] => (*page, false),
         ["--readme"] => ("overview", true),
         other => bail!("not understood: {}", other.join(" ")),
@@ -61,8 +71,20 @@ pub(super) fn run(options: &[&str]) -> Result<()> {
     look.arg(folder().join("look.mjs")).arg(&fake.address).arg(&pictures).arg(only);
     look.args(readme.then(|| root().join("docs/pictures")));
     must(&mut look)?;
+    if only.is_empty() {
+        gateways()?;
+    }
     eprintln!("pictures of every page are in {}", pictures.display());
     Ok(())
+}
+
+/// The states in which a gateway's page is looked at; tests of the page look at all of them.
+const STATES: [&str; 5] = ["connected", "no_network", "waiting", "no_broker", "refused"];
+
+fn gateways() -> Result<()> {
+    let fakes: Vec<Fake> = STATES.iter().map(|state| Fake::gateway(state)).collect::<Result<_>>()?;
+    let at = STATES.iter().zip(&fakes).map(|(state, fake)| format!("{state}={}", fake.address));
+    must(Command::new("node").arg(folder().join("gateway.mjs")).arg(target()?.join("e2e")).args(at))
 }
 
 /// Five thousand gateways: how long each page takes, what it weighs, how much memory that needs.

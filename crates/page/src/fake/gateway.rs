@@ -138,7 +138,7 @@ impl Fake {
             }
             _ => {}
         }
-        if line != "no_network" {
+        if !matches!(line, "no_network" | "connected") {
             problems.push(problem(
                 "forwarding_off",
                 Severity::Warning,

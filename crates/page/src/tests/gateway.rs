@@ -92,6 +92,8 @@ async fn what_a_line_tells_is_not_told_again_below() {
         assert!(!body.contains(message), "{line}");
         assert!(body.contains("the kernel does not forward IPv6"), "{line}: other problems are still there");
     }
+    let calm = site("connected", true).get("/", "").await.body;
+    assert!(!calm.contains("What is named below"));
     let refused = site("refused", true).get("/", "").await.body;
     assert_eq!(refused.matches("no free /48 is left").count(), 1, "the reason is told once");
 }
