@@ -70,7 +70,8 @@ pub(crate) async fn watch(app: Arc<App>) {
         let answer =
             app.desk.wait(&question).await.and_then(|bytes| crate::backend::parse::<EventList>(&bytes));
         match answer {
-            Ok(list) if after.is_some() && !list.events.is_empty() => {
+            // A number below what was heard already: the daemon has begun anew.
+            Ok(list) if after.is_some_and(|after| list.next < after || !list.events.is_empty()) => {
                 after = Some(list.next);
                 app.desk.forget();
                 app.news.send_replace(list.next);
