@@ -21,11 +21,20 @@ struct Fake {
 impl Fake {
     /// On a port that is free, with a few dozen holders.
     fn start() -> Result<Self> {
+        Fake::of(&[])
+    }
+
+    /// A gateway's page; `state` is a word of its lines.
+    fn gateway(state: &str) -> Result<Self> {
+        Fake::of(&["gateway", state])
+    }
+
+    fn of(kind: &[&str]) -> Result<Self> {
         let example = ["--package", "ln6-page", "--features", "fake", "--example", "fake"];
         must(cargo(&["build", "--locked"]).args(example))?;
         let program = target()?.join("debug/examples/fake");
         let mut command = Command::new(&program);
-        command.args(["0", "40"]).stdout(Stdio::piped());
+        command.args(["0", "40"]).args(kind).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let out = child.stdout.take().context("no output")?;
         let mut fake = Fake { child, address: String::new(), token: String::new() };
@@ -50,6 +59,7 @@ impl Drop for Fake {
 pub(super) fn run(options: &[&str]) -> Result<()> {
     let (only, readme) = match options {
         [] => ("", false),
+        ["--only", "gateway"] => return gateways(),
         ["--only", page] => (*page, false),
         ["--readme"] => ("overview", true),
         other => bail!("not understood: {}", other.join(" ")),
@@ -60,8 +70,20 @@ pub(super) fn run(options: &[&str]) -> Result<()> {
     look.arg(folder().join("look.mjs")).arg(&fake.address).arg(&pictures).arg(only);
     look.args(readme.then(|| root().join("docs/pictures")));
     must(&mut look)?;
+    if only.is_empty() {
+        gateways()?;
+    }
     eprintln!("pictures of every page are in {}", pictures.display());
     Ok(())
+}
+
+/// The states in which a gateway's page is looked at; tests of the page look at all of them.
+const STATES: [&str; 5] = ["connected", "no_network", "waiting", "no_broker", "refused"];
+
+fn gateways() -> Result<()> {
+    let fakes: Vec<Fake> = STATES.iter().map(|state| Fake::gateway(state)).collect::<Result<_>>()?;
+    let at = STATES.iter().zip(&fakes).map(|(state, fake)| format!("{state}={}", fake.address));
+    must(Command::new("node").arg(folder().join("gateway.mjs")).arg(target()?.join("e2e")).args(at))
 }
 
 /// Nothing that fits the description of the API, and nothing that just does not, is answered with a 5xx.

@@ -8,10 +8,12 @@ use crate::daemon::{Daemon, Waiting};
 use crate::error::{ApiError, CliError, Trouble, stable_code};
 use crate::from_view;
 use crate::metrics::{self, Measured};
+#[cfg(not(feature = "broker"))]
+use crate::schema::ActionReply;
 use crate::schema::{
-    ActionReply, BrokerSummary, CertList, Count, DoctorReport, ExitInfo, LanRow, NodeInfo, PathKind,
-    PeerList, PeerSummary, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList,
-    StandingInfo, StatusReport, Time,
+    BrokerSummary, CertList, Count, DoctorReport, ExitInfo, LanRow, NodeInfo, PathKind, PeerList,
+    PeerSummary, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList, StandingInfo,
+    StatusReport, Time,
 };
 use ln6_overlay_core::Path;
 use ln6_overlay_core::control::Command;
@@ -66,6 +68,21 @@ impl Daemon {
             ApiRequest::Doctor => {
                 Reply::of(DoctorReport { findings: self.news.problems(), passed: Vec::new() })
             }
+            #[cfg(feature = "broker")]
+            ApiRequest::Leave => Reply::of(self.give_back(now)?),
+            #[cfg(feature = "broker")]
+            ApiRequest::Wish => Reply::of(self.wish_report(now)),
+            #[cfg(feature = "broker")]
+            ApiRequest::Size(sizing) => Reply::of(self.ask_for_size(now, sizing.size)?),
+            #[cfg(feature = "broker")]
+            ApiRequest::Join(_) => {
+                return Err(CliError::new(
+                    Trouble::AlreadyMember,
+                    "this node does not wait for an invitation: it has a network, or has just left one",
+                )
+                .hint("leave first; a daemon that is started by 'ln6d run --wait' waits for the next one"));
+            }
+            #[cfg(not(feature = "broker"))]
             ApiRequest::Leave => {
                 let prefixes = self.control.view(now).me.prefixes;
                 self.control
