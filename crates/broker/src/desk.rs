@@ -37,7 +37,6 @@ enum Work {
     Hold,
     Heard { at: UnixTime, heard: Box<Heard>, reply: Reply<Result<(), Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
-    SetContact { key: PublicKey, text: String, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
     Export { to: PathBuf, cards: bool, reply: Reply<Result<(), Refused>> },
 }
@@ -102,11 +101,6 @@ impl DeskHandle {
         self.send(Work::EraseContact { key, reply });
     }
 
-    /// Notes how to reach a key's people.
-    pub fn set_contact(&self, key: PublicKey, text: String, reply: Reply<Result<(), Refused>>) {
-        self.send(Work::SetContact { key, text, reply });
-    }
-
     /// Writes a whole copy to a new file.
     pub fn backup(&self, to: PathBuf, reply: Reply<Result<(), Refused>>) {
         self.send(Work::Backup { to, reply });
@@ -144,7 +138,6 @@ fn refuse(work: Work, why: &Refused) {
         Work::Hold => {}
         Work::Heard { reply, .. }
         | Work::EraseContact { reply, .. }
-        | Work::SetContact { reply, .. }
         | Work::Backup { reply, .. }
         | Work::Export { reply, .. } => reply(Err(why)),
     }
@@ -270,11 +263,6 @@ impl<J: Journal + 'static> Desk<J> {
                 group.cards.push(CardChange { owner, contact, note: None });
                 Outcome::Read
             }
-            Work::SetContact { key, text, .. } => {
-                let (owner, contact) = (Owner::Key(*key), Some(text.clone()));
-                group.cards.push(CardChange { owner, contact, note: None });
-                Outcome::Read
-            }
             _ => Outcome::Read,
         }
     }
@@ -296,6 +284,10 @@ impl<J: Journal + 'static> Desk<J> {
             Command::AdmitListed { key, contact: Some(text), .. } => {
                 let owner = Owner::Key(*key);
                 group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
+            }
+            Command::ContactListed { key, text } => {
+                let contact = Some(text.clone().unwrap_or_default());
+                group.cards.push(CardChange { owner: Owner::Key(*key), contact, note: None });
             }
             Command::SetContact { holder, text } => {
                 let Some(holder) = named(holder) else { return };
@@ -410,8 +402,6 @@ impl<J: Journal + 'static> Desk<J> {
                 reply(all.ok_or_else(unread).and_then(|all| all.map_err(|error| (&error).into())));
             }
             (Work::EraseContact { reply, .. }, _) => reply(Ok(())),
-            // It was written with the group.
-            (Work::SetContact { reply, .. }, _) => reply(Ok(())),
             (Work::Export { to, cards, reply }, _) => {
                 reply(self.journal.export(&to, cards).map_err(|error| (&error).into()))
             }

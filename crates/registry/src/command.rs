@@ -154,7 +154,8 @@ pub enum Command {
     },
     /// A key list names this key: it is let in as a holder of that name, or, if the list has suspended it, resumed. A
     /// holder of that name that this list let in before gets the new key in place of its old ones. Nothing else is
-    /// changed for who is in already (not its size).
+    /// changed for who is in already (not its size), and nothing at all for whom others let in: a list never comes to
+    /// answer for those.
     AdmitListed {
         /// The holder's name.
         name: String,
@@ -172,6 +173,21 @@ pub enum Command {
     Unlist {
         /// The key.
         key: PublicKey,
+    },
+    /// A key list says another size for a key that it let in: like [`Resize`](Command::Resize) with a move, but the pool's
+    /// policy binds.
+    ResizeListed {
+        /// The key.
+        key: PublicKey,
+        /// The new length.
+        size: u8,
+    },
+    /// A key list says how to reach the people of a key that it let in.
+    ContactListed {
+        /// The key.
+        key: PublicKey,
+        /// At most 512 octets of one line; nothing erases it. Kept apart from the journal.
+        text: Option<String>,
     },
     /// A cap on a holder's traffic, kept and shown. Certificates have no field for it: it is not enforced by others.
     SetRate {

@@ -94,7 +94,9 @@ impl Registry {
                 Target::Key(key) => of_key(key),
             },
             Command::Renumber { from, .. } => Some(Subject::Pool(*from)),
-            Command::Unlist { key } => of_key(key),
+            Command::Unlist { key }
+            | Command::ResizeListed { key, .. }
+            | Command::ContactListed { key, .. } => of_key(key),
             Command::Resize { delegation, .. } => {
                 self.delegations.get(delegation).map(|d| Subject::Holder(d.holder))
             }

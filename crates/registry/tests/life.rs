@@ -459,8 +459,6 @@ fn a_key_list_has_no_say_over_others_nor_over_administrators() {
     desk.operator(Command::Suspend { holder: "moreno".into(), reason: String::new() }).expect("suspended");
     assert_eq!(desk.give(list("git"), listed("moreno", 3)), Err(Refusal::Suspended));
     assert_eq!(desk.give(list("git"), revoke("quintana", false)), Err(Refusal::NotAllowed));
-    desk.give(list("git"), listed("quintana", 1)).expect("adopted: the file names its key");
-    desk.give(list("git"), Command::Unlist { key: key(1) }).expect("and now it answers for it");
     for bad in ["", "../etc", "<b>", "a\u{202e}b", &"x".repeat(99)] {
         assert_eq!(
             desk.give(list("git"), listed(bad, 9)).map_err(|r| r.code()),
@@ -468,6 +466,75 @@ fn a_key_list_has_no_say_over_others_nor_over_administrators() {
             "{bad}"
         );
     }
+}
+
+#[test]
+fn a_key_list_that_names_whom_others_let_in_does_not_come_to_answer_for_it() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    desk.admitted(2, "exit");
+    desk.operator(Command::SetRoles {
+        holder: "exit".into(),
+        roles: Roles { exit: true, ..Roles::default() },
+    })
+    .expect("an exit");
+    for (name, n) in [("quintana", 1), ("exit", 2), ("other-name", 2)] {
+        assert_eq!(desk.give(list("git"), listed(name, n)), Err(Refusal::NotByList), "{name}");
+        for command in [
+            Command::Unlist { key: key(n) },
+            Command::ResizeListed { key: key(n), size: 56 },
+            Command::ContactListed { key: key(n), text: Some("eve@example.net".into()) },
+        ] {
+            let code = desk.give(list("git"), command.clone()).map_err(|refusal| refusal.code());
+            assert!(matches!(code, Err("not_found" | "needs_operator")), "{command:?}: {code:?}");
+        }
+    }
+    assert_eq!(desk.holder("exit"), HolderState::Active);
+    // Nor does another list, by naming whom the first one let in.
+    desk.give(list("git"), listed("moreno", 3)).expect("admitted");
+    assert_eq!(desk.give(list("other"), listed("moreno", 3)), Err(Refusal::NotByList));
+}
+
+#[test]
+fn a_key_list_that_suspended_a_node_does_not_wake_it_as_an_exit() {
+    let mut desk = Desk::open();
+    desk.give(list("git"), listed("moreno", 1)).expect("admitted");
+    desk.give(list("git"), Command::Unlist { key: key(1) }).expect("removed");
+    desk.operator(Command::SetRoles {
+        holder: "moreno".into(),
+        roles: Roles { exit: true, ..Roles::default() },
+    })
+    .expect("to be an exit");
+    assert_eq!(desk.give(list("git"), listed("moreno", 1)), Err(Refusal::NeedsOperator));
+    assert_eq!(desk.holder("moreno"), HolderState::Suspended);
+}
+
+#[test]
+fn the_key_of_one_node_in_the_file_of_another_is_refused() {
+    let mut desk = Desk::open();
+    desk.give(list("git"), listed("moreno", 1)).expect("admitted");
+    desk.give(list("git"), listed("quintana", 2)).expect("admitted");
+    assert_eq!(desk.give(list("git"), listed("moreno", 2)), Err(Refusal::KeyTaken));
+    // One that was renamed here meanwhile is still the file's.
+    desk.operator(Command::Rename { holder: "moreno".into(), to: "moreno-norte".into() }).expect("renamed");
+    assert!(desk.give(list("git"), listed("moreno", 1)).expect("as it is").is_empty());
+}
+
+#[test]
+fn a_key_list_resizes_its_own_within_the_pools_policy() {
+    let mut pool = Pool::new(p("2001:db8::/40"), Admission::KeyList);
+    (pool.largest, pool.default_len) = (52, 56);
+    let mut desk = Desk::with(pool);
+    let Command::AdmitListed { name, key: k, sign, contact, .. } = listed("moreno", 1) else { panic!() };
+    desk.give(list("git"), Command::AdmitListed { name, key: k, sign, size: Some(56), contact }).expect("in");
+    let resize = |size| Command::ResizeListed { key: key(1), size };
+    assert_eq!(desk.give(list("git"), resize(48)).map_err(|r| r.code()), Err("size_outside_policy"));
+    assert!(desk.give(list("git"), resize(56)).expect("as it is").is_empty());
+    desk.give(list("git"), resize(52)).expect("larger");
+    assert_eq!(desk.prefix(1).len(), 52);
+    let roles = Roles { exit: true, ..Roles::default() };
+    desk.operator(Command::SetRoles { holder: "moreno".into(), roles }).expect("an exit");
+    assert_eq!(desk.give(list("git"), resize(56)), Err(Refusal::NeedsOperator));
 }
 
 #[test]

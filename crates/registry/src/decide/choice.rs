@@ -96,7 +96,7 @@ impl Draft<'_> {
     }
 }
 
-fn size_refused(pools: &[&Pool], size: u8) -> Refusal {
+pub(super) fn size_refused(pools: &[&Pool], size: u8) -> Refusal {
     let largest = pools.iter().map(|pool| pool.largest).min().unwrap_or(64);
     let smallest = pools.iter().map(|pool| pool.smallest).max().unwrap_or(64);
     Refusal::SizeOutsidePolicy { size, largest, smallest }
