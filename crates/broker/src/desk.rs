@@ -96,7 +96,7 @@ impl DeskHandle {
         self.send(Work::Heard { at, heard: Box::new(heard), reply });
     }
 
-    /// Erases how to reach a key's people. For a holder and all its keys give `Command::SetContact` with no text.
+    /// Erases how to reach a key's people. For a holder and all its keys give `Command::SetCard` with an empty contact.
     pub fn erase_contact(&self, key: PublicKey, reply: Reply<Result<(), Refused>>) {
         self.send(Work::EraseContact { key, reply });
     }
@@ -289,19 +289,15 @@ impl<J: Journal + 'static> Desk<J> {
                 let contact = Some(text.clone().unwrap_or_default());
                 group.cards.push(CardChange { owner: Owner::Key(*key), contact, note: None });
             }
-            Command::SetContact { holder, text } => {
+            Command::SetCard { holder, contact, note } => {
                 let Some(holder) = named(holder) else { return };
                 let owner = Owner::Holder(holder.id);
-                group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
+                group.cards.push(CardChange { owner, contact: contact.clone(), note: note.clone() });
                 // Who wants to be forgotten is not remembered by what its routers once said.
-                let keys = holder.keys.iter().filter(|_| text.is_empty()).map(|key| Owner::Key(*key));
+                let forgotten = contact.as_ref().is_some_and(String::is_empty);
+                let keys = holder.keys.iter().filter(|_| forgotten).map(|key| Owner::Key(*key));
                 let erased = |owner| CardChange { owner, contact: Some(String::new()), note: None };
                 group.cards.extend(keys.map(erased));
-            }
-            Command::SetNote { holder, text } => {
-                if let Some(owner) = named(holder).map(|holder| Owner::Holder(holder.id)) {
-                    group.cards.push(CardChange { owner, contact: None, note: Some(text.clone()) });
-                }
             }
             _ => {}
         }

@@ -249,19 +249,15 @@ pub enum Command {
         /// Kept in the journal.
         reason: String,
     },
-    /// How to reach a holder's people; the text itself is kept apart from the journal and can be erased.
-    SetContact {
+    /// How to reach a holder's people, and what administrators want to remember of it: both at once, or neither. The texts
+    /// are kept apart from the journal and can be erased.
+    SetCard {
         /// The holder's name.
         holder: String,
-        /// At most 512 octets of one line; empty erases it, with the contacts of the holder's keys.
-        text: String,
-    },
-    /// What administrators want to remember of a holder; kept like its contact.
-    SetNote {
-        /// The holder's name.
-        holder: String,
-        /// At most 4096 octets without control characters but line feeds; empty erases it.
-        text: String,
+        /// At most 512 octets of one line; empty erases it, with the contacts of the holder's keys. `None` leaves it.
+        contact: Option<String>,
+        /// At most 4096 octets without control characters but line feeds; empty erases it. `None` leaves it.
+        note: Option<String>,
     },
     /// Ends a suspension.
     Resume {

@@ -199,8 +199,9 @@ impl<'a> Draft<'a> {
             Command::SetRate { holder, rate } => self.set_rate(holder, *rate),
             Command::Rename { holder, to } => self.rename(holder, to),
             Command::Renumber { from, to } => self.renumber(*from, *to),
-            Command::SetContact { holder, text } => self.set_contact(holder, text),
-            Command::SetNote { holder, text } => self.set_note(holder, text),
+            Command::SetCard { holder, contact, note } => {
+                self.set_card(holder, contact.as_deref(), note.as_deref())
+            }
             Command::Resume { holder } => self.resume(holder),
             Command::Replace { holder, with } => self.replace(holder, with),
             Command::Resize { delegation, size, moving } => self.resize(*delegation, *size, *moving),

@@ -85,8 +85,7 @@ impl Registry {
             | Command::Suspend { holder, .. }
             | Command::SetRate { holder, .. }
             | Command::Rename { holder, .. }
-            | Command::SetContact { holder, .. }
-            | Command::SetNote { holder, .. }
+            | Command::SetCard { holder, .. }
             | Command::Resume { holder }
             | Command::Replace { holder, .. } => named(holder),
             Command::Revoke { target, .. } | Command::Restore { target } => match target {

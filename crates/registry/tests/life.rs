@@ -510,6 +510,54 @@ fn a_key_list_that_suspended_a_node_does_not_wake_it_as_an_exit() {
 }
 
 #[test]
+fn what_a_pool_keeps_for_a_key_list_no_stranger_gets_and_an_administrator_gives_only_on_purpose() {
+    let listed_only = Pool::new(p("2001:db8:4000::/40"), Admission::KeyList);
+    let mut desk = Desk::with(listed_only.clone());
+    // Alone: a stranger is told so, an invitation is an administrator's act.
+    assert_eq!(desk.join(ask(1)), Err(Refusal::NotListed));
+    desk.admitted(1, "invited");
+    assert!(listed_only.prefix.covers(desk.prefix(1)));
+
+    // Beside a pool with a queue: strangers and guests are given parts of that one, whatever they ask for.
+    let queue = Pool { largest: 52, default_len: 56, ..Pool::new(p("2001:db8::/40"), Admission::Queue) };
+    desk.operator(Command::SetPool(queue.clone())).expect("pool");
+    let events = desk.give(Actor::Node(key(2)), Command::Join(ask(2))).expect("waits");
+    let What::Requested(Request { id: request, .. }) = events[0].what.clone() else { panic!("{events:?}") };
+    desk.operator(Command::Approve { request, prefix: None, size: None, name: None, holder: None })
+        .expect("approved");
+    assert!(queue.prefix.covers(desk.prefix(2)));
+    let too_large = Join { size: Some(48), ..ask(3) };
+    assert_eq!(desk.join(too_large.clone()).map_err(|r| r.code()), Err("size_outside_policy"));
+    let guest = Command::Admit { join: Join { size: None, ..too_large }, prefix: None };
+    desk.operator(guest).expect("admitted");
+    assert!(queue.prefix.covers(desk.prefix(3)));
+    let named = listed_only.prefix.part(48, 9).expect("part");
+    desk.operator(Command::Admit {
+        join: Join { name: Some("chosen".into()), ..ask(4) },
+        prefix: Some(named),
+    })
+    .expect("by name");
+    assert_eq!(desk.prefix(4), named);
+
+    // The list's own: in the list's pool, also when they move.
+    desk.give(list("git"), listed("moreno", 5)).expect("admitted");
+    let neighbour = Prefix::new(desk.prefix(5).network(), 47);
+    desk.operator(Command::Reserve {
+        prefix: neighbour.part(48, 1).expect("part"),
+        name: None,
+        note: String::new(),
+    })
+    .expect("reserved");
+    let delegation = desk.registry.delegations().find(|d| d.prefix == desk.prefix(5)).expect("delegation").id;
+    desk.operator(Command::Resize { delegation, size: 47, moving: true }).expect("moved");
+    let prefixes = desk.registry.certificate_of(&key(5)).expect("certificate").prefixes.clone();
+    assert!(
+        prefixes.len() == 2 && prefixes.iter().all(|held| listed_only.prefix.covers(*held)),
+        "{prefixes:?}"
+    );
+}
+
+#[test]
 fn the_key_of_one_node_in_the_file_of_another_is_refused() {
     let mut desk = Desk::open();
     desk.give(list("git"), listed("moreno", 1)).expect("admitted");
@@ -681,8 +729,10 @@ fn a_holder_that_is_renamed_keeps_what_it_has_and_frees_its_name() {
 fn contacts_and_notes_are_bounded_and_never_in_the_journal() {
     let mut desk = Desk::open();
     desk.admitted(1, "quintana");
-    let contact = |text: &str| Command::SetContact { holder: "quintana".into(), text: text.into() };
-    let note = |text: &str| Command::SetNote { holder: "quintana".into(), text: text.into() };
+    let contact =
+        |text: &str| Command::SetCard { holder: "quintana".into(), contact: Some(text.into()), note: None };
+    let note =
+        |text: &str| Command::SetCard { holder: "quintana".into(), contact: None, note: Some(text.into()) };
     for command in [contact("ana@example.org"), note("two\nlines"), contact(""), note(&"x".repeat(4096))] {
         let events = desk.operator(command).expect("changed");
         let json = serde_json::to_string(&events).expect("json");
@@ -691,7 +741,13 @@ fn contacts_and_notes_are_bounded_and_never_in_the_journal() {
     for bad in [contact("a\nb"), contact(&"x".repeat(513)), note("a\u{7}b"), note(&"x".repeat(4097))] {
         assert_eq!(desk.operator(bad).map_err(|r| r.code()), Err("text_invalid"));
     }
-    let gone = Command::SetNote { holder: "nobody".into(), text: String::new() };
+    let half = Command::SetCard {
+        holder: "quintana".into(),
+        contact: Some("a\nb".into()),
+        note: Some("fine".into()),
+    };
+    assert_eq!(desk.operator(half), Err(Refusal::TextInvalid("the contact")), "both or neither");
+    let gone = Command::SetCard { holder: "nobody".into(), contact: None, note: Some(String::new()) };
     assert_eq!(desk.operator(gone).map_err(|r| r.code()), Err("not_found"));
 }
 

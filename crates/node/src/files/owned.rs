@@ -1,8 +1,8 @@
 //! Changing whose a file is, or who may open it, where somebody else may write to the folder: never through a link that
 //! somebody lays meanwhile.
 
-use nix::libc;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
+use nix::libc;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 use std::fs;
