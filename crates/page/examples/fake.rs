@@ -1,5 +1,5 @@
 //! The page in front of a made-up network, to look at it: `cargo run -p ln6-page --features fake --example fake -- 6680 40`.
-//! Arguments: port, holders, and `usual` for passwords that cost what they cost elsewhere. The login is `luz`, `correct horse`.
+//! Arguments: port, holders. The login is `luz`, `correct horse`.
 //! Prints the one-time link, then a token that may do everything a token may.
 
 use ln6_page::accounts::{Accounts, Role};
@@ -15,8 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size: u32 = args.next().and_then(|text| text.parse().ok()).unwrap_or(40);
     let dir = std::env::temp_dir().join(format!("ln6-page-fake-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let usual = args.next().is_some_and(|word| word == "usual");
-    let cost = if usual { Cost::USUAL } else { Cost { memory: 8, passes: 1 } };
+    let cost = Cost { memory: 8, passes: 1 };
     let accounts = Accounts::new(&dir.join("admin.json"), cost);
     let now = ln6_api::schema::Time::now().as_secs();
     let scopes = Scope::ALL.iter().map(|scope| scope.word().to_owned()).collect();

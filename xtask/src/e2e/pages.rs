@@ -1,4 +1,4 @@
-//! Every page of a made-up network: both themes, wide and on a phone; axe, widths, pictures. What a large one weighs.
+//! Every page of a made-up network: both themes, wide and on a phone; axe, widths, pictures.
 //! The API behind it, asked by a fuzzer that reads the description of it.
 
 use super::folder;
@@ -19,14 +19,13 @@ struct Fake {
 }
 
 impl Fake {
-    /// On a port that is free, with `holders` holders; passwords cost as much as elsewhere if `usual`.
-    fn start(profile: &str, holders: u32, usual: bool) -> Result<Self> {
+    /// On a port that is free, with a few dozen holders.
+    fn start() -> Result<Self> {
         let example = ["--package", "ln6-page", "--features", "fake", "--example", "fake"];
-        must(cargo(&["build", "--locked", "--profile", profile]).args(example))?;
-        let folder = if profile == "dev" { "debug" } else { profile };
-        let program = target()?.join(folder).join("examples/fake");
+        must(cargo(&["build", "--locked"]).args(example))?;
+        let program = target()?.join("debug/examples/fake");
         let mut command = Command::new(&program);
-        command.args(["0", &holders.to_string()]).args(usual.then_some("usual")).stdout(Stdio::piped());
+        command.args(["0", "40"]).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let out = child.stdout.take().context("no output")?;
         let mut fake = Fake { child, address: String::new(), token: String::new() };
@@ -56,23 +55,13 @@ pub(super) fn run(options: &[&str]) -> Result<()> {
         other => bail!("not understood: {}", other.join(" ")),
     };
     let pictures = target()?.join("e2e");
-    let fake = Fake::start("dev", 40, false)?;
+    let fake = Fake::start()?;
     let mut look = Command::new("node");
     look.arg(folder().join("look.mjs")).arg(&fake.address).arg(&pictures).arg(only);
     look.args(readme.then(|| root().join("docs/pictures")));
     must(&mut look)?;
     eprintln!("pictures of every page are in {}", pictures.display());
     Ok(())
-}
-
-/// Five thousand gateways: how long each page takes, what it weighs, how much memory that needs.
-pub(super) fn weigh() -> Result<()> {
-    let fake = Fake::start("ci", 5000, true)?;
-    must(
-        Command::new("node")
-            .arg(folder().join("weigh.mjs"))
-            .args([&fake.address, &fake.child.id().to_string()]),
-    )
 }
 
 /// Nothing that fits the description of the API, and nothing that just does not, is answered with a 5xx.
@@ -84,7 +73,7 @@ pub(super) fn schema() -> Result<()> {
         let mut pip = Command::new("pip3");
         must(pip.arg("--python").arg(venv.join("bin/python")).args(["install", "--quiet", SCHEMATHESIS]))?;
     }
-    let fake = Fake::start("dev", 40, false)?;
+    let fake = Fake::start()?;
     let mut fuzz = Command::new(venv.join("bin/schemathesis"));
     fuzz.arg("run").arg(root().join("docs/reference/openapi.json"));
     fuzz.args(["--url", &fake.address, "--checks", "not_a_server_error"]);
