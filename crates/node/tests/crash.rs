@@ -57,6 +57,8 @@ struct Lane {
     known: Facts,
     pending: Option<(String, Option<String>)>,
     members: Vec<(Stranger, Member)>,
+    /// Who came last: no number is used again.
+    newest: u32,
     pending_member: Option<(usize, Member)>,
 }
 
@@ -98,6 +100,7 @@ impl Lane {
             known: Facts::new(),
             pending: None,
             members: Vec::new(),
+            newest: 0,
             pending_member: None,
         }
     }
@@ -139,9 +142,10 @@ impl Lane {
     fn member(&mut self, api: &Api, door: &Door, count: &Count) -> Result<(), Over> {
         if self.members.len() < 3 || self.chance.below(4) == 0 {
             let index = self.members.len();
-            let name = format!("m{}-{index}", self.number);
+            self.newest += 1;
+            let name = format!("m{}-{}", self.number, self.newest);
             let size = self.chance.one_of(&[48, 56, 60, 64]);
-            let stranger = Stranger::new(self.number * 10_000 + index as u32, &name, size);
+            let stranger = Stranger::new(self.number * 10_000 + self.newest, &name, size);
             let after = Member { stage: Stage::Waiting, name, ..Member::default() };
             self.members.push((stranger, Member::default()));
             self.pending_member = Some((index, after.clone()));
@@ -188,7 +192,7 @@ impl Lane {
                     ("resize", json!({"holder": name, "size": size, "moving": true}), after)
                 }
                 4 => {
-                    let to = format!("m{}-{index}-{stamp}", self.number);
+                    let to = format!("m{}-renamed-{stamp}", self.number);
                     let after = Member { name: to.clone(), ..before.clone() };
                     ("rename", json!({"name": name, "to": to}), after)
                 }

@@ -190,6 +190,8 @@ fn one_request(list: &[Asked], which: &str) -> Result<(RequestId, String), ApiEr
     let found: Vec<&Asked> = list.iter().filter(matches).collect();
     match found.as_slice() {
         [one] => Ok((one.view.request.id, one.view.request.name.clone())),
+        // A number that does not wait any more: the registry knows whether somebody was faster.
+        [] if which.parse::<u64>().is_ok() => number(which).map(|id| (id, which.to_owned())),
         [] => Err(not_found(format!("no request '{which}' waits"), "'ln6d requests' lists those that do")),
         _ => Err(not_found(
             format!("{} requests are called '{which}'", found.len()),
