@@ -287,9 +287,8 @@ fn exit_of(code: &str) -> Exit {
     match code {
         "invitation_unknown" | "key_unknown" | "no_pool" => Exit::NotFound,
         "text_invalid" | "outside_pool" | "pool_invalid" | "policy_invalid" | "rate_invalid" => Exit::Usage,
-        "state_changed" | "overlap" | "key_taken" | "key_revoked" | "queue_full" | "too_many" => {
-            Exit::Conflict
-        }
+        "state_changed" | "overlap" | "key_taken" | "not_by_list" | "key_revoked" | "queue_full"
+        | "too_many" => Exit::Conflict,
         "not_allowed" | "needs_operator" | "denied" | "suspended" | "invitation_needed" | "not_listed" => {
             Exit::Denied
         }

@@ -113,7 +113,7 @@ impl Year {
             Command::Resume { holder: pick(0) },
             Command::Suspend { holder: pick(1), reason: "moved away, keeps its prefix".into() },
             Command::SetRate { holder: pick(2), rate: Some(1_000_000) },
-            Command::SetContact { holder: pick(3), text: "somebody@example.org".into() },
+            Command::SetCard { holder: pick(3), contact: Some("somebody@example.org".into()), note: None },
         ];
         let target = Target::Holder(pick(4));
         tried.push(Command::Revoke { target, reason: "stolen".into(), compromised: day.is_multiple_of(2) });

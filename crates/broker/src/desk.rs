@@ -37,7 +37,6 @@ enum Work {
     Hold,
     Heard { at: UnixTime, heard: Box<Heard>, reply: Reply<Result<(), Refused>> },
     EraseContact { key: PublicKey, reply: Reply<Result<(), Refused>> },
-    SetContact { key: PublicKey, text: String, reply: Reply<Result<(), Refused>> },
     Backup { to: PathBuf, reply: Reply<Result<(), Refused>> },
     Export { to: PathBuf, cards: bool, reply: Reply<Result<(), Refused>> },
 }
@@ -97,14 +96,9 @@ impl DeskHandle {
         self.send(Work::Heard { at, heard: Box::new(heard), reply });
     }
 
-    /// Erases how to reach a key's people. For a holder and all its keys give `Command::SetContact` with no text.
+    /// Erases how to reach a key's people. For a holder and all its keys give `Command::SetCard` with an empty contact.
     pub fn erase_contact(&self, key: PublicKey, reply: Reply<Result<(), Refused>>) {
         self.send(Work::EraseContact { key, reply });
-    }
-
-    /// Notes how to reach a key's people.
-    pub fn set_contact(&self, key: PublicKey, text: String, reply: Reply<Result<(), Refused>>) {
-        self.send(Work::SetContact { key, text, reply });
     }
 
     /// Writes a whole copy to a new file.
@@ -144,7 +138,6 @@ fn refuse(work: Work, why: &Refused) {
         Work::Hold => {}
         Work::Heard { reply, .. }
         | Work::EraseContact { reply, .. }
-        | Work::SetContact { reply, .. }
         | Work::Backup { reply, .. }
         | Work::Export { reply, .. } => reply(Err(why)),
     }
@@ -270,11 +263,6 @@ impl<J: Journal + 'static> Desk<J> {
                 group.cards.push(CardChange { owner, contact, note: None });
                 Outcome::Read
             }
-            Work::SetContact { key, text, .. } => {
-                let (owner, contact) = (Owner::Key(*key), Some(text.clone()));
-                group.cards.push(CardChange { owner, contact, note: None });
-                Outcome::Read
-            }
             _ => Outcome::Read,
         }
     }
@@ -297,19 +285,19 @@ impl<J: Journal + 'static> Desk<J> {
                 let owner = Owner::Key(*key);
                 group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
             }
-            Command::SetContact { holder, text } => {
+            Command::ContactListed { key, text } => {
+                let contact = Some(text.clone().unwrap_or_default());
+                group.cards.push(CardChange { owner: Owner::Key(*key), contact, note: None });
+            }
+            Command::SetCard { holder, contact, note } => {
                 let Some(holder) = named(holder) else { return };
                 let owner = Owner::Holder(holder.id);
-                group.cards.push(CardChange { owner, contact: Some(text.clone()), note: None });
+                group.cards.push(CardChange { owner, contact: contact.clone(), note: note.clone() });
                 // Who wants to be forgotten is not remembered by what its routers once said.
-                let keys = holder.keys.iter().filter(|_| text.is_empty()).map(|key| Owner::Key(*key));
+                let forgotten = contact.as_ref().is_some_and(String::is_empty);
+                let keys = holder.keys.iter().filter(|_| forgotten).map(|key| Owner::Key(*key));
                 let erased = |owner| CardChange { owner, contact: Some(String::new()), note: None };
                 group.cards.extend(keys.map(erased));
-            }
-            Command::SetNote { holder, text } => {
-                if let Some(owner) = named(holder).map(|holder| Owner::Holder(holder.id)) {
-                    group.cards.push(CardChange { owner, contact: None, note: Some(text.clone()) });
-                }
             }
             _ => {}
         }
@@ -410,8 +398,6 @@ impl<J: Journal + 'static> Desk<J> {
                 reply(all.ok_or_else(unread).and_then(|all| all.map_err(|error| (&error).into())));
             }
             (Work::EraseContact { reply, .. }, _) => reply(Ok(())),
-            // It was written with the group.
-            (Work::SetContact { reply, .. }, _) => reply(Ok(())),
             (Work::Export { to, cards, reply }, _) => {
                 reply(self.journal.export(&to, cards).map_err(|error| (&error).into()))
             }

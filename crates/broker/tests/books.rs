@@ -135,8 +135,16 @@ fn contacts_and_notes_are_shown_found_and_erased_and_the_journal_knows_only_that
         Ok(Listed::Holder(card)) => (card.contact.unwrap_or_default(), card.note.unwrap_or_default()),
         other => panic!("{other:?}"),
     };
-    let contact = |holder: &str, text: &str| Command::SetContact { holder: holder.into(), text: text.into() };
-    let note = |holder: &str, text: &str| Command::SetNote { holder: holder.into(), text: text.into() };
+    let contact = |holder: &str, text: &str| Command::SetCard {
+        holder: holder.into(),
+        contact: Some(text.into()),
+        note: None,
+    };
+    let note = |holder: &str, text: &str| Command::SetCard {
+        holder: holder.into(),
+        contact: None,
+        note: Some(text.into()),
+    };
     assert_eq!(card("ana"), ("router@example.org".into(), String::new()));
     desk.operator(contact("ana", "ana@example.org")).expect("set");
     desk.operator(note("ana", "key of the tower:\nunder the flowerpot")).expect("set");

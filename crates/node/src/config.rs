@@ -255,6 +255,26 @@ pub enum Admission {
     /// Without one it waits for an administrator.
     #[default]
     Queue,
+    /// Without one only if a key list names it.
+    KeyList,
+}
+
+impl Admission {
+    /// Each with its word.
+    pub const WORDS: [(&str, Admission); 3] = [
+        ("queue", Admission::Queue),
+        ("invitation", Admission::Invitation),
+        ("key_list", Admission::KeyList),
+    ];
+
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Admission::Invitation => "invitation",
+            Admission::Queue => "queue",
+            Admission::KeyList => "key_list",
+        }
+    }
 }
 
 /// `[[wireguard]]`.

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod identity;
 pub(crate) mod layout;
 mod lock;
+pub(crate) mod owned;
 #[cfg(feature = "broker")]
 pub mod request;
 pub mod root;

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{CliError, Trouble};
-use crate::files::Layout;
+use crate::files::{Layout, owned};
 use crate::schema::Time;
 use ln6_page::accounts::{Accounts, Book};
 use ln6_page::backend::Socket;
@@ -10,10 +10,10 @@ use ln6_page::secret::Cost;
 use ln6_page::server::{self, Door};
 use ln6_page::tls::Tls;
 use ln6_page::{App, Settings};
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::DirBuilder;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
@@ -40,12 +40,7 @@ pub(crate) fn open(layout: &Layout, config: &Config) -> Result<Doors, CliError> 
     })?;
     directory(layout)?;
     let path = layout.page.join("page.sock");
-    if fs::symlink_metadata(&path).is_ok_and(|data| data.file_type().is_socket()) {
-        fs::remove_file(&path).map_err(|error| CliError::file("remove", &path, &error))?;
-    }
-    let unix = UnixListener::bind(&path).map_err(|error| CliError::file("listen on", &path, &error))?;
-    let protected = fs::set_permissions(&path, Permissions::from_mode(0o660));
-    protected.map_err(|error| CliError::file("protect", &path, &error))?;
+    let unix = owned::listen(&path).map_err(|error| CliError::file("listen on", &path, &error))?;
     Ok(Doors { tcp, unix, tls })
 }
 

@@ -181,3 +181,92 @@ fn the_subnets_of_ninety_two_tinc_hosts_are_reserved() {
     })
     .unwrap();
 }
+
+fn entry(number: u8, more: &str) -> String {
+    format!(
+        "key = {}\nsign = {}\n{more}",
+        ln6_types::PublicKey([number; 32]),
+        ln6_types::VerifyKey([number; 32])
+    )
+}
+
+#[test]
+fn ninety_two_nodes_are_admitted_changed_and_reduced_by_what_is_pushed() {
+    if !ln6_lab::ready() {
+        return;
+    }
+    let mut net = Net::server_only("ninetytwo").unwrap();
+    let here = net.server.directory().to_owned();
+    let (bare, work) = (here.join("members.git"), here.join("work"));
+    let (bare_path, work_path) = (bare.to_str().unwrap(), work.to_str().unwrap());
+    git(&here, &["init", "--quiet", "--bare", "--initial-branch=main", bare_path]);
+    git(&here, &["clone", "--quiet", bare_path, work_path]);
+    let push = || {
+        commit(&work);
+        git(&work, &["push", "--quiet", "origin", "HEAD:main"]);
+    };
+    let name = |number: u8| format!("topo-{number:03}");
+    let put = |number: u8, text: String| std::fs::write(work.join(name(number)), text).unwrap();
+    let remove = |number: u8| std::fs::remove_file(work.join(name(number))).unwrap();
+    (1..=92).for_each(|number| put(number, entry(number, "size = 56\n")));
+    push();
+    let file = here.join("ln6d.toml");
+    let old = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{old}\n[keylist]\nurl = \"{bare_path}\"\nname = \"test\"\n")).unwrap();
+    net.server.kill().unwrap();
+    net.server.start().unwrap();
+
+    let pull = || net.server.json(&["keylist", "pull"]).unwrap();
+    let held = |holder: &str| -> Vec<(String, String)> {
+        let prefixes = net.server.json(&["prefixes"]).unwrap();
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+        let rows = prefixes["prefixes"].as_array().unwrap().iter();
+        rows.filter(|row| holder.is_empty() || row["holder"] == holder)
+            .map(|row| (text(row, "prefix"), text(row, "state")))
+            .collect()
+    };
+    let active = || held("").iter().filter(|(_, state)| state == "active").count();
+    let report = pull();
+    assert_eq!((&report["state"], &report["nodes"]), (&"current".into(), &92.into()), "{report}");
+    assert_eq!(report["complaints"], serde_json::json!([]), "{report}");
+    assert_eq!(active(), 92);
+    assert!(held("").iter().all(|(prefix, _)| prefix.ends_with("/56")));
+
+    // Another size, another key, one more, one less.
+    put(5, entry(5, "size = 60\n"));
+    put(6, entry(206, "size = 56\n"));
+    put(93, entry(93, "size = 56\n"));
+    remove(7);
+    push();
+    let report = pull();
+    assert_eq!((&report["nodes"], &report["suspended"]), (&92.into(), &1.into()), "{report}");
+    assert!(held("topo-005").iter().any(|(prefix, state)| prefix.ends_with("/60") && state == "active"));
+    assert_eq!(state_of(&net.server, "topo-007"), ["suspended"]);
+    let six = net.server.json(&["audit", "--holder", "topo-006"]).unwrap();
+    assert!(six["rows"].as_array().unwrap().iter().all(|row| row["actor"] == "list:test"), "{six}");
+    assert!(six["rows"].as_array().unwrap().iter().any(|row| row["kind"] == "key_revoked"), "{six}");
+
+    // Ten at once wait for somebody at the machine; what is new does not.
+    (20..30).for_each(remove);
+    put(94, entry(94, ""));
+    push();
+    let report = pull();
+    assert_eq!((&report["state"], &report["nodes"]), (&"held".into(), &93.into()), "{report}");
+    assert_eq!(active(), 93);
+    net.server.ask(&["keylist", "confirm", "--yes"]).unwrap();
+    let report = pull();
+    assert_eq!((&report["nodes"], &report["suspended"]), (&83.into(), &11.into()), "{report}");
+    assert_eq!(active(), 83);
+
+    // Back in the list, back in the network, with the prefix of before; all of it also after a restart.
+    let before = held("topo-020")[0].0.clone();
+    put(20, entry(20, "size = 56\n"));
+    push();
+    pull();
+    assert_eq!(held("topo-020"), [(before, "active".to_owned())]);
+    let then = held("");
+    net.server.kill().unwrap();
+    net.server.start().unwrap();
+    let now = net.server.json(&["prefixes"]).unwrap();
+    assert_eq!(now["prefixes"].as_array().unwrap().len(), then.len());
+}

@@ -154,7 +154,8 @@ pub enum Command {
     },
     /// A key list names this key: it is let in as a holder of that name, or, if the list has suspended it, resumed. A
     /// holder of that name that this list let in before gets the new key in place of its old ones. Nothing else is
-    /// changed for who is in already (not its size).
+    /// changed for who is in already (not its size), and nothing at all for whom others let in: a list never comes to
+    /// answer for those.
     AdmitListed {
         /// The holder's name.
         name: String,
@@ -172,6 +173,21 @@ pub enum Command {
     Unlist {
         /// The key.
         key: PublicKey,
+    },
+    /// A key list says another size for a key that it let in: like [`Resize`](Command::Resize) with a move, but the pool's
+    /// policy binds.
+    ResizeListed {
+        /// The key.
+        key: PublicKey,
+        /// The new length.
+        size: u8,
+    },
+    /// A key list says how to reach the people of a key that it let in.
+    ContactListed {
+        /// The key.
+        key: PublicKey,
+        /// At most 512 octets of one line; nothing erases it. Kept apart from the journal.
+        text: Option<String>,
     },
     /// A cap on a holder's traffic, kept and shown. Certificates have no field for it: it is not enforced by others.
     SetRate {
@@ -233,19 +249,15 @@ pub enum Command {
         /// Kept in the journal.
         reason: String,
     },
-    /// How to reach a holder's people; the text itself is kept apart from the journal and can be erased.
-    SetContact {
+    /// How to reach a holder's people, and what administrators want to remember of it: both at once, or neither. The texts
+    /// are kept apart from the journal and can be erased.
+    SetCard {
         /// The holder's name.
         holder: String,
-        /// At most 512 octets of one line; empty erases it, with the contacts of the holder's keys.
-        text: String,
-    },
-    /// What administrators want to remember of a holder; kept like its contact.
-    SetNote {
-        /// The holder's name.
-        holder: String,
-        /// At most 4096 octets without control characters but line feeds; empty erases it.
-        text: String,
+        /// At most 512 octets of one line; empty erases it, with the contacts of the holder's keys. `None` leaves it.
+        contact: Option<String>,
+        /// At most 4096 octets without control characters but line feeds; empty erases it. `None` leaves it.
+        note: Option<String>,
     },
     /// Ends a suspension.
     Resume {

@@ -16,7 +16,7 @@ use crate::id::HolderId;
 use crate::invitation::Purpose;
 use crate::order::{Order, Revision};
 use crate::refusal::Refusal;
-use crate::registry::{Delegation, DelegationState, Holder, KeyRecord, Leaf, Registry, Roles};
+use crate::registry::{Delegation, DelegationState, Holder, HolderState, KeyRecord, Leaf, Registry, Roles};
 use core::time::Duration;
 use ln6_types::{Prefix, PublicKey, UnixTime, VerifyKey};
 
@@ -94,12 +94,13 @@ impl Registry {
                 Purpose::Admit => false,
                 Purpose::AddKey(id) | Purpose::Replace(id) => self.holders.get(&id).is_some_and(core),
             },
-            // A list may name the key that an exit has; it may not give the exit another one.
+            // A list may name the key that an exit has; it may neither give the exit another one nor wake it.
             Command::AdmitListed { name, key, .. } => {
                 let own = self.keys.get(key).and_then(|record| self.holders.get(&record.holder));
-                named(name) && own.is_none_or(|own| own.name != *name)
+                let other = named(name) && own.is_none_or(|own| own.name != *name);
+                other || own.is_some_and(|own| core(own) && own.state == HolderState::Suspended)
             }
-            Command::Unlist { key } => target(&Target::Key(*key)),
+            Command::Unlist { key } | Command::ResizeListed { key, .. } => target(&Target::Key(*key)),
             _ => false,
         }
     }
@@ -123,7 +124,13 @@ fn allowed(registry: &Registry, who: &Actor, command: &Command) -> Result<(), Re
             Err(Refusal::NeedsOperator)
         }
         (Actor::Admin(_) | Actor::Token(_), _) => Ok(()),
-        (Actor::KeyList(_), Command::AdmitListed { .. } | Command::Unlist { .. }) => Ok(()),
+        (
+            Actor::KeyList(_),
+            Command::AdmitListed { .. }
+            | Command::Unlist { .. }
+            | Command::ResizeListed { .. }
+            | Command::ContactListed { .. },
+        ) => Ok(()),
         (_, Command::Join(join)) if own(&join.key) => Ok(()),
         (_, Command::Renew { key } | Command::Leave { key }) if own(key) => Ok(()),
         (_, Command::RegisterLeaf { host, .. }) if own(host) => Ok(()),
@@ -187,11 +194,14 @@ impl<'a> Draft<'a> {
                 self.admit_listed(name, *key, *sign, *size, contact.as_deref())
             }
             Command::Unlist { key } => self.unlist(key),
+            Command::ResizeListed { key, size } => self.resize_listed(key, *size),
+            Command::ContactListed { key, text } => self.contact_listed(key, text.as_deref()),
             Command::SetRate { holder, rate } => self.set_rate(holder, *rate),
             Command::Rename { holder, to } => self.rename(holder, to),
             Command::Renumber { from, to } => self.renumber(*from, *to),
-            Command::SetContact { holder, text } => self.set_contact(holder, text),
-            Command::SetNote { holder, text } => self.set_note(holder, text),
+            Command::SetCard { holder, contact, note } => {
+                self.set_card(holder, contact.as_deref(), note.as_deref())
+            }
             Command::Resume { holder } => self.resume(holder),
             Command::Replace { holder, with } => self.replace(holder, with),
             Command::Resize { delegation, size, moving } => self.resize(*delegation, *size, *moving),

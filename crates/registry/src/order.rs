@@ -85,8 +85,7 @@ impl Registry {
             | Command::Suspend { holder, .. }
             | Command::SetRate { holder, .. }
             | Command::Rename { holder, .. }
-            | Command::SetContact { holder, .. }
-            | Command::SetNote { holder, .. }
+            | Command::SetCard { holder, .. }
             | Command::Resume { holder }
             | Command::Replace { holder, .. } => named(holder),
             Command::Revoke { target, .. } | Command::Restore { target } => match target {
@@ -94,7 +93,9 @@ impl Registry {
                 Target::Key(key) => of_key(key),
             },
             Command::Renumber { from, .. } => Some(Subject::Pool(*from)),
-            Command::Unlist { key } => of_key(key),
+            Command::Unlist { key }
+            | Command::ResizeListed { key, .. }
+            | Command::ContactListed { key, .. } => of_key(key),
             Command::Resize { delegation, .. } => {
                 self.delegations.get(delegation).map(|d| Subject::Holder(d.holder))
             }

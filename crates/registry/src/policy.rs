@@ -14,8 +14,9 @@ pub enum Admission {
     Invitation,
     /// With an invitation at once; without one the key waits for an administrator.
     Queue,
-    /// With an invitation, or by a key list that names the key. Listed keys are given parts of such pools if any is open,
-    /// else of any open pool.
+    /// By a key list that names the key, or by an administrator's own act (an invitation, a prefix or a size that is
+    /// chosen). Listed keys are given parts of such pools if any is open, else of any open pool; everybody else parts of
+    /// other pools, if there are any.
     KeyList,
 }
 

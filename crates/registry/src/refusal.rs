@@ -57,6 +57,8 @@ pub enum Refusal {
     RateInvalid,
     #[error("this key is in no key list of this broker")]
     NotListed,
+    #[error("this node is in already, but not by this list; the list leaves it alone")]
+    NotByList,
     #[error("the policy is not sound")]
     PolicyInvalid,
     #[error("too many: {0}")]
@@ -96,6 +98,7 @@ impl Refusal {
             Refusal::PoolInvalid(_) => "pool_invalid",
             Refusal::RateInvalid => "rate_invalid",
             Refusal::NotListed => "not_listed",
+            Refusal::NotByList => "not_by_list",
             Refusal::PolicyInvalid => "policy_invalid",
             Refusal::TooMany(_) => "too_many",
             Refusal::NotAllowed => "not_allowed",
@@ -147,6 +150,7 @@ impl Refusal {
             Refusal::PoolInvalid(_) => "correct the pool's description",
             Refusal::RateInvalid => "choose a larger one, or none; 'suspend' stops all traffic",
             Refusal::NotListed => "ask for your key to be added to the list, or for an invitation link",
+            Refusal::NotByList => "remove its file: who let it in answers for it",
             Refusal::PolicyInvalid => "spans are an hour to a hundred years, the queue at most 65536",
             Refusal::TooMany(_) => "remove some first",
             Refusal::NotAllowed => "log in as an administrator",

@@ -459,8 +459,6 @@ fn a_key_list_has_no_say_over_others_nor_over_administrators() {
     desk.operator(Command::Suspend { holder: "moreno".into(), reason: String::new() }).expect("suspended");
     assert_eq!(desk.give(list("git"), listed("moreno", 3)), Err(Refusal::Suspended));
     assert_eq!(desk.give(list("git"), revoke("quintana", false)), Err(Refusal::NotAllowed));
-    desk.give(list("git"), listed("quintana", 1)).expect("adopted: the file names its key");
-    desk.give(list("git"), Command::Unlist { key: key(1) }).expect("and now it answers for it");
     for bad in ["", "../etc", "<b>", "a\u{202e}b", &"x".repeat(99)] {
         assert_eq!(
             desk.give(list("git"), listed(bad, 9)).map_err(|r| r.code()),
@@ -468,6 +466,123 @@ fn a_key_list_has_no_say_over_others_nor_over_administrators() {
             "{bad}"
         );
     }
+}
+
+#[test]
+fn a_key_list_that_names_whom_others_let_in_does_not_come_to_answer_for_it() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    desk.admitted(2, "exit");
+    desk.operator(Command::SetRoles {
+        holder: "exit".into(),
+        roles: Roles { exit: true, ..Roles::default() },
+    })
+    .expect("an exit");
+    for (name, n) in [("quintana", 1), ("exit", 2), ("other-name", 2)] {
+        assert_eq!(desk.give(list("git"), listed(name, n)), Err(Refusal::NotByList), "{name}");
+        for command in [
+            Command::Unlist { key: key(n) },
+            Command::ResizeListed { key: key(n), size: 56 },
+            Command::ContactListed { key: key(n), text: Some("eve@example.net".into()) },
+        ] {
+            let code = desk.give(list("git"), command.clone()).map_err(|refusal| refusal.code());
+            assert!(matches!(code, Err("not_found" | "needs_operator")), "{command:?}: {code:?}");
+        }
+    }
+    assert_eq!(desk.holder("exit"), HolderState::Active);
+    // Nor does another list, by naming whom the first one let in.
+    desk.give(list("git"), listed("moreno", 3)).expect("admitted");
+    assert_eq!(desk.give(list("other"), listed("moreno", 3)), Err(Refusal::NotByList));
+}
+
+#[test]
+fn a_key_list_that_suspended_a_node_does_not_wake_it_as_an_exit() {
+    let mut desk = Desk::open();
+    desk.give(list("git"), listed("moreno", 1)).expect("admitted");
+    desk.give(list("git"), Command::Unlist { key: key(1) }).expect("removed");
+    desk.operator(Command::SetRoles {
+        holder: "moreno".into(),
+        roles: Roles { exit: true, ..Roles::default() },
+    })
+    .expect("to be an exit");
+    assert_eq!(desk.give(list("git"), listed("moreno", 1)), Err(Refusal::NeedsOperator));
+    assert_eq!(desk.holder("moreno"), HolderState::Suspended);
+}
+
+#[test]
+fn what_a_pool_keeps_for_a_key_list_no_stranger_gets_and_an_administrator_gives_only_on_purpose() {
+    let listed_only = Pool::new(p("2001:db8:4000::/40"), Admission::KeyList);
+    let mut desk = Desk::with(listed_only.clone());
+    // Alone: a stranger is told so, an invitation is an administrator's act.
+    assert_eq!(desk.join(ask(1)), Err(Refusal::NotListed));
+    desk.admitted(1, "invited");
+    assert!(listed_only.prefix.covers(desk.prefix(1)));
+
+    // Beside a pool with a queue: strangers and guests are given parts of that one, whatever they ask for.
+    let queue = Pool { largest: 52, default_len: 56, ..Pool::new(p("2001:db8::/40"), Admission::Queue) };
+    desk.operator(Command::SetPool(queue.clone())).expect("pool");
+    let events = desk.give(Actor::Node(key(2)), Command::Join(ask(2))).expect("waits");
+    let What::Requested(Request { id: request, .. }) = events[0].what.clone() else { panic!("{events:?}") };
+    desk.operator(Command::Approve { request, prefix: None, size: None, name: None, holder: None })
+        .expect("approved");
+    assert!(queue.prefix.covers(desk.prefix(2)));
+    let too_large = Join { size: Some(48), ..ask(3) };
+    assert_eq!(desk.join(too_large.clone()).map_err(|r| r.code()), Err("size_outside_policy"));
+    let guest = Command::Admit { join: Join { size: None, ..too_large }, prefix: None };
+    desk.operator(guest).expect("admitted");
+    assert!(queue.prefix.covers(desk.prefix(3)));
+    let named = listed_only.prefix.part(48, 9).expect("part");
+    desk.operator(Command::Admit {
+        join: Join { name: Some("chosen".into()), ..ask(4) },
+        prefix: Some(named),
+    })
+    .expect("by name");
+    assert_eq!(desk.prefix(4), named);
+
+    // The list's own: in the list's pool, also when they move.
+    desk.give(list("git"), listed("moreno", 5)).expect("admitted");
+    let neighbour = Prefix::new(desk.prefix(5).network(), 47);
+    desk.operator(Command::Reserve {
+        prefix: neighbour.part(48, 1).expect("part"),
+        name: None,
+        note: String::new(),
+    })
+    .expect("reserved");
+    let delegation = desk.registry.delegations().find(|d| d.prefix == desk.prefix(5)).expect("delegation").id;
+    desk.operator(Command::Resize { delegation, size: 47, moving: true }).expect("moved");
+    let prefixes = desk.registry.certificate_of(&key(5)).expect("certificate").prefixes.clone();
+    assert!(
+        prefixes.len() == 2 && prefixes.iter().all(|held| listed_only.prefix.covers(*held)),
+        "{prefixes:?}"
+    );
+}
+
+#[test]
+fn the_key_of_one_node_in_the_file_of_another_is_refused() {
+    let mut desk = Desk::open();
+    desk.give(list("git"), listed("moreno", 1)).expect("admitted");
+    desk.give(list("git"), listed("quintana", 2)).expect("admitted");
+    assert_eq!(desk.give(list("git"), listed("moreno", 2)), Err(Refusal::KeyTaken));
+    // One that was renamed here meanwhile is still the file's.
+    desk.operator(Command::Rename { holder: "moreno".into(), to: "moreno-norte".into() }).expect("renamed");
+    assert!(desk.give(list("git"), listed("moreno", 1)).expect("as it is").is_empty());
+}
+
+#[test]
+fn a_key_list_resizes_its_own_within_the_pools_policy() {
+    let mut pool = Pool::new(p("2001:db8::/40"), Admission::KeyList);
+    (pool.largest, pool.default_len) = (52, 56);
+    let mut desk = Desk::with(pool);
+    let Command::AdmitListed { name, key: k, sign, contact, .. } = listed("moreno", 1) else { panic!() };
+    desk.give(list("git"), Command::AdmitListed { name, key: k, sign, size: Some(56), contact }).expect("in");
+    let resize = |size| Command::ResizeListed { key: key(1), size };
+    assert_eq!(desk.give(list("git"), resize(48)).map_err(|r| r.code()), Err("size_outside_policy"));
+    assert!(desk.give(list("git"), resize(56)).expect("as it is").is_empty());
+    desk.give(list("git"), resize(52)).expect("larger");
+    assert_eq!(desk.prefix(1).len(), 52);
+    let roles = Roles { exit: true, ..Roles::default() };
+    desk.operator(Command::SetRoles { holder: "moreno".into(), roles }).expect("an exit");
+    assert_eq!(desk.give(list("git"), resize(56)), Err(Refusal::NeedsOperator));
 }
 
 #[test]
@@ -614,8 +729,10 @@ fn a_holder_that_is_renamed_keeps_what_it_has_and_frees_its_name() {
 fn contacts_and_notes_are_bounded_and_never_in_the_journal() {
     let mut desk = Desk::open();
     desk.admitted(1, "quintana");
-    let contact = |text: &str| Command::SetContact { holder: "quintana".into(), text: text.into() };
-    let note = |text: &str| Command::SetNote { holder: "quintana".into(), text: text.into() };
+    let contact =
+        |text: &str| Command::SetCard { holder: "quintana".into(), contact: Some(text.into()), note: None };
+    let note =
+        |text: &str| Command::SetCard { holder: "quintana".into(), contact: None, note: Some(text.into()) };
     for command in [contact("ana@example.org"), note("two\nlines"), contact(""), note(&"x".repeat(4096))] {
         let events = desk.operator(command).expect("changed");
         let json = serde_json::to_string(&events).expect("json");
@@ -624,7 +741,13 @@ fn contacts_and_notes_are_bounded_and_never_in_the_journal() {
     for bad in [contact("a\nb"), contact(&"x".repeat(513)), note("a\u{7}b"), note(&"x".repeat(4097))] {
         assert_eq!(desk.operator(bad).map_err(|r| r.code()), Err("text_invalid"));
     }
-    let gone = Command::SetNote { holder: "nobody".into(), text: String::new() };
+    let half = Command::SetCard {
+        holder: "quintana".into(),
+        contact: Some("a\nb".into()),
+        note: Some("fine".into()),
+    };
+    assert_eq!(desk.operator(half), Err(Refusal::TextInvalid("the contact")), "both or neither");
+    let gone = Command::SetCard { holder: "nobody".into(), contact: None, note: Some(String::new()) };
     assert_eq!(desk.operator(gone).map_err(|r| r.code()), Err("not_found"));
 }
 

@@ -174,8 +174,8 @@ impl Walk {
                 (
                     admin,
                     match step.size {
-                        ..62 => Command::SetContact { holder, text },
-                        _ => Command::SetNote { holder, text },
+                        ..62 => Command::SetCard { holder, contact: Some(text), note: None },
+                        _ => Command::SetCard { holder, contact: Some(text.clone()), note: Some(text) },
                     },
                 )
             }

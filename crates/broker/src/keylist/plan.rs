@@ -34,6 +34,8 @@ pub enum Change {
     Resize {
         /// Who.
         name: String,
+        /// The key that holds it.
+        key: PublicKey,
         /// The new length.
         size: u8,
     },
@@ -148,10 +150,10 @@ impl Plan {
             takes.push((owned(), vec![rekey], Gone::Rekeyed(owned())));
         }
         if let Some(size) = entry.size.filter(|_| entry.size != kept.entry.size) {
-            self.push(name, Change::Resize { name: owned(), size });
+            self.push(name, Change::Resize { name: owned(), key: kept.entry.key, size });
         }
         if kept.entry.contact != entry.contact {
-            self.push(name, Change::Contact { key: entry.key, text: entry.contact.clone() });
+            self.push(name, Change::Contact { key: kept.entry.key, text: entry.contact.clone() });
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{ACTOR_HEADER, ActingFor, ApiRequest, Caller, Reply, Service};
 use crate::error::{ApiError, CliError, Trouble};
+use crate::files::owned;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -12,9 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
@@ -89,13 +88,11 @@ pub fn bind(path: &Path) -> Result<UnixListener, CliError> {
         let message = format!("{} is too long for the path of a socket", path.display());
         return Err(CliError::new(Trouble::SocketPathTooLong, message));
     }
-    if fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket()) {
-        fs::remove_file(path).map_err(|error| CliError::file("remove", path, &error))?;
-    }
-    let listener = UnixListener::bind(path).map_err(|error| CliError::file("listen on", path, &error))?;
-    fs::set_permissions(path, Permissions::from_mode(0o660))
-        .map_err(|error| CliError::file("protect", path, &error))?;
-    Ok(listener)
+    let listener = owned::listen(path).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        UnixListener::from_std(listener)
+    });
+    listener.map_err(|error| CliError::file("listen on", path, &error))
 }
 
 /// Serves the API for ever. Runs on one task; dropping it closes every connection.

@@ -239,8 +239,8 @@ fn pool(raw: &raw::Pool) -> Checked<Pool> {
             format!("the largest is /{largest} and the smallest /{smallest}: that is nothing"),
         ));
     }
-    let words = [("queue", Admission::Queue), ("invitation", Admission::Invitation)];
-    let admission = raw.admission.as_ref().map(|word| choose(word, &words)).transpose()?.unwrap_or_default();
+    let admission =
+        raw.admission.as_ref().map(|word| choose(word, &Admission::WORDS)).transpose()?.unwrap_or_default();
     Ok(Pool { prefix: whole, smallest, largest, default, admission })
 }
 

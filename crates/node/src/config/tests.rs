@@ -115,6 +115,22 @@ fn what_is_written_reads_back() {
 }
 
 #[test]
+fn each_admission_is_written_as_it_is_read() {
+    for (word, admission) in Admission::WORDS {
+        let mut config = full();
+        let broker = config.broker.as_mut().expect("a broker");
+        broker.pools[0].admission = admission;
+        let text = render(&config);
+        let said = text.contains(&format!("\nadmission = \"{word}\"\n"));
+        assert!(said || admission == Admission::default(), "{word}: {}", text.as_str());
+        assert_eq!(read(&text).expect("reads back"), config, "{word}");
+    }
+    let (_, message) =
+        refused("[broker]\n[[broker.pools]]\nprefix = \"2001:db8::/40\"\nadmission = \"list\"\n");
+    assert!(message.contains("key_list"), "{message}");
+}
+
+#[test]
 fn a_minimal_configuration_is_golden() {
     let mut config = Config::new(NodeName::near("quintana"));
     config.join.size = Some(56);

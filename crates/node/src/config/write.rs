@@ -195,11 +195,9 @@ fn pool(out: &mut String, pool: &Pool) {
     set(out, "largest", pool.largest.unwrap_or(48), pool.largest.is_none());
     set(out, "smallest", pool.smallest.unwrap_or(64), pool.smallest.is_none());
     set(out, "default", pool.default.unwrap_or(56), pool.default.is_none());
-    out.push_str(
-        "# Without an invitation: \"queue\" (wait for an administrator) or \"invitation\" (refuse).\n",
-    );
-    let word = if pool.admission == Admission::Queue { "queue" } else { "invitation" };
-    set(out, "admission", quote(word), pool.admission == Admission::default());
+    out.push_str("# Without an invitation: \"queue\" (wait for an administrator), \"invitation\" (refuse) or \"key_list\" (only\n");
+    out.push_str("# whom a list names, see [keylist]).\n");
+    set(out, "admission", quote(pool.admission.word()), pool.admission == Admission::default());
 }
 
 fn wireguard(out: &mut String, peer: &Wireguard) {

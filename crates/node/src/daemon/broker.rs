@@ -311,6 +311,7 @@ fn to_pool(pool: &config::Pool) -> Pool {
     let admission = match pool.admission {
         config::Admission::Invitation => Admission::Invitation,
         config::Admission::Queue => Admission::Queue,
+        config::Admission::KeyList => Admission::KeyList,
     };
     let mut made = Pool::new(pool.prefix, admission);
     made.default_len = pool.default.unwrap_or(made.default_len);

@@ -85,7 +85,7 @@ mod account {
             if !Uid::effective().is_root() {
                 return Ok(());
             }
-            std::os::unix::fs::lchown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+            crate::files::owned::give(path, self.uid, self.gid)
                 .map_err(|error| CliError::file("give away", path, &error))
         }
     }

@@ -1,9 +1,8 @@
 //! Where the files of one node are.
 
 use crate::error::CliError;
-use nix::unistd::{Gid, Uid, User, chown};
+use nix::unistd::{Gid, Uid, User};
 use std::fs;
-use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -87,8 +86,7 @@ impl Layout {
     /// Gives a file or directory that root has just made to the account under which the system's daemon runs.
     pub fn hand_over(&self, path: &Path) -> Result<(), CliError> {
         let Some((uid, gid)) = self.owner() else { return Ok(()) };
-        chown(path, Some(uid), Some(gid))
-            .map_err(|errno| CliError::file("give away", path, &io::Error::from(errno)))
+        super::owned::give(path, uid, gid).map_err(|error| CliError::file("give away", path, &error))
     }
 
     /// The daemon's account, if it has one of its own and we are root.

@@ -217,7 +217,7 @@ impl<'a> Draft<'a> {
             return Err(if listing { Refusal::NotListed } else { Refusal::InvitationNeeded });
         }
         if let Some(size) = join.size {
-            self.given_somewhere(size, true)?;
+            self.given_to_strangers(size)?;
         }
         let waiting = registry.asking.get(&join.key).and_then(|id| registry.requests.get(id));
         if let Some(waiting) = waiting.filter(|w| w.changes >= CHANGES || same_wish(w, join)) {

@@ -42,8 +42,14 @@ impl Draft<'_> {
         }
         let mut pools = self.pools_for(wish.size, wish.bound)?;
         let by_list = |pool: &Pool| pool.admission == Admission::KeyList;
-        if wish.listed && pools.iter().any(|(pool, _)| by_list(pool)) {
-            pools.retain(|(pool, _)| by_list(pool));
+        if pools.iter().any(|(pool, _)| by_list(pool) == wish.listed) {
+            pools.retain(|(pool, _)| by_list(pool) == wish.listed);
+        } else if !wish.listed && !wish.firm {
+            // What only listed keys are given does not follow from what somebody asks for.
+            let others: Vec<&Pool> = self.registry.pools.values().filter(|p| p.open && !by_list(p)).collect();
+            if let (false, Some(size)) = (others.is_empty(), wish.size) {
+                return Err(size_refused(&others, size));
+            }
         }
         let proposed = pools.iter().find_map(|(pool, size)| {
             let slot = proposed_slot(pool.prefix, *size, wish.ssid?)?;
@@ -77,6 +83,13 @@ impl Draft<'_> {
         self.pools_for(Some(size), bound).map(drop)
     }
 
+    /// Whether some open pool gives this size to who is in no key list.
+    pub(super) fn given_to_strangers(&self, size: u8) -> Result<(), Refusal> {
+        let pools = self.registry.pools.values();
+        let open: Vec<&Pool> = pools.filter(|p| p.open && p.admission != Admission::KeyList).collect();
+        if open.iter().any(|pool| pool.offers(size)) { Ok(()) } else { Err(size_refused(&open, size)) }
+    }
+
     fn pools_for(&self, size: Option<u8>, bound: bool) -> Result<Vec<(&Pool, u8)>, Refusal> {
         let open: Vec<&Pool> = self.registry.pools.values().filter(|pool| pool.open).collect();
         if open.is_empty() {
@@ -96,7 +109,7 @@ impl Draft<'_> {
     }
 }
 
-fn size_refused(pools: &[&Pool], size: u8) -> Refusal {
+pub(super) fn size_refused(pools: &[&Pool], size: u8) -> Refusal {
     let largest = pools.iter().map(|pool| pool.largest).min().unwrap_or(64);
     let smallest = pools.iter().map(|pool| pool.smallest).max().unwrap_or(64);
     Refusal::SizeOutsidePolicy { size, largest, smallest }

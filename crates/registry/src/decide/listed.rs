@@ -2,15 +2,16 @@
 
 use super::Draft;
 use super::admission::Candidate;
+use super::choice::size_refused;
 use super::rule::LONGEST_CONTACT;
 use crate::command::Actor;
 use crate::event::What;
 use crate::name::{plain_text, valid_name};
 use crate::refusal::Refusal;
-use crate::registry::{HolderState, KeyState};
+use crate::registry::{DelegationState, Holder, HolderState, KeyRecord, KeyState};
 use ln6_types::{PublicKey, VerifyKey};
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
     pub(super) fn admit_listed(
         &mut self,
         name: &str,
@@ -34,10 +35,13 @@ impl Draft<'_> {
         let holds = record.and_then(|record| registry.holders.get(&record.holder));
         let holds = holds.filter(|holder| holder.state != HolderState::Gone);
         if let Some(holder) = holds {
-            if holder.listed.is_none()
-                && let Some(list) = list
-            {
-                self.push(What::Listed { holder: holder.id, list });
+            // Who answers for a node may also take it out. A list must not come to that by naming whom others let in.
+            if list.is_some() && holder.listed != list {
+                return Err(Refusal::NotByList);
+            }
+            // The key of one node in the file of another.
+            if registry.holder_named(name).is_some_and(|named| named.id != holder.id) {
+                return Err(Refusal::KeyTaken);
             }
             return match holder.state {
                 HolderState::Suspended if holder.suspended_by_list => self.resume(&holder.name),
@@ -73,7 +77,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    pub(super) fn unlist(&mut self, key: &PublicKey) -> Result<(), Refusal> {
+    /// A key and its holder, if the list that asks let it in.
+    fn answered_for(&self, key: &PublicKey) -> Result<(&'a KeyRecord, &'a Holder), Refusal> {
         let registry = self.registry;
         let record = registry.keys.get(key).ok_or(Refusal::NotFound("key"))?;
         let holder = registry.holders.get(&record.holder).ok_or(Refusal::NotFound("holder"))?;
@@ -81,9 +86,34 @@ impl Draft<'_> {
             Actor::KeyList(list) => holder.listed.as_ref() == Some(list),
             _ => holder.listed.is_some(),
         };
-        if !answers {
-            return Err(Refusal::NotFound("listed key"));
+        if answers { Ok((record, holder)) } else { Err(Refusal::NotFound("listed key")) }
+    }
+
+    pub(super) fn resize_listed(&mut self, key: &PublicKey, size: u8) -> Result<(), Refusal> {
+        let (_, holder) = self.answered_for(key)?;
+        let active = self.delegations_of(holder).find(|held| held.state == DelegationState::Active);
+        let active = active.ok_or(Refusal::StateChanged("only an active delegation can be resized"))?;
+        if active.prefix.len() == size {
+            return Ok(());
         }
+        let pool = self.registry.pool_of(active.prefix).ok_or(Refusal::OutsidePool(active.prefix))?;
+        if !pool.offers(size) {
+            return Err(size_refused(&[pool], size));
+        }
+        self.resize(active.id, size, true)
+    }
+
+    pub(super) fn contact_listed(&mut self, key: &PublicKey, text: Option<&str>) -> Result<(), Refusal> {
+        let (_, holder) = self.answered_for(key)?;
+        if text.is_some_and(|text| !plain_text(text, LONGEST_CONTACT)) {
+            return Err(Refusal::TextInvalid("the contact"));
+        }
+        self.push(What::ContactChanged { holder: holder.id });
+        Ok(())
+    }
+
+    pub(super) fn unlist(&mut self, key: &PublicKey) -> Result<(), Refusal> {
+        let (record, holder) = self.answered_for(key)?;
         // What is off already stays off; a key that was replaced takes nobody with it.
         if record.state != KeyState::Active || holder.state != HolderState::Active {
             return Ok(());

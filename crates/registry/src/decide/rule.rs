@@ -113,21 +113,22 @@ impl Draft<'_> {
         Ok(())
     }
 
-    pub(super) fn set_contact(&mut self, holder: &str, text: &str) -> Result<(), Refusal> {
+    pub(super) fn set_card(
+        &mut self,
+        holder: &str,
+        contact: Option<&str>,
+        note: Option<&str>,
+    ) -> Result<(), Refusal> {
         let holder = self.named(holder)?.id;
-        if !plain_text(text, LONGEST_CONTACT) {
+        if contact.is_some_and(|text| !plain_text(text, LONGEST_CONTACT)) {
             return Err(Refusal::TextInvalid("the contact"));
         }
-        self.push(What::ContactChanged { holder });
-        Ok(())
-    }
-
-    pub(super) fn set_note(&mut self, holder: &str, text: &str) -> Result<(), Refusal> {
-        let holder = self.named(holder)?.id;
-        if text.len() > LONGEST_NOTE || !text.split('\n').all(|line| plain_text(line, LONGEST_NOTE)) {
+        let plain = |text: &str| text.split('\n').all(|line| plain_text(line, LONGEST_NOTE));
+        if note.is_some_and(|text| text.len() > LONGEST_NOTE || !plain(text)) {
             return Err(Refusal::TextInvalid("the note"));
         }
-        self.push(What::NoteChanged { holder });
+        contact.is_some().then(|| self.push(What::ContactChanged { holder }));
+        note.is_some().then(|| self.push(What::NoteChanged { holder }));
         Ok(())
     }
 

@@ -183,7 +183,7 @@ impl<'a> Draft<'a> {
             size: Some(size),
             bound: false,
             firm: true,
-            listed: false,
+            listed: holder.listed.is_some(),
         };
         let prefix = self.choose(&wish)?;
         let id = DelegationId(self.next_id());

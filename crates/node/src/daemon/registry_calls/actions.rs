@@ -11,6 +11,7 @@ use ln6_registry::{Event, InvitationId, Order, Secret, What};
 use ln6_types::{Prefix, UnixTime};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
@@ -187,12 +188,26 @@ pub(super) fn confirm(context: Context, code: &str, answer: Answer) {
     }
 }
 
+/// In which second a file was last asked for, and how many in it: two of one second have two names.
+static TAKEN: Mutex<(u64, u32)> = Mutex::new((0, 0));
+
 /// Where a file about the registry goes: beside it, for its owner only.
 fn aside(context: &Context, end: &str) -> Result<PathBuf, CliError> {
     let moment: String = Time(context.wall).to_string().replace([':', '-'], "");
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&context.backups);
     made.map_err(|error| CliError::file("create", &context.backups, &error))?;
-    Ok(context.backups.join(format!("registry-{moment}.{end}")))
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if taken.0 != context.wall.as_secs() {
+        *taken = (context.wall.as_secs(), 0);
+    }
+    loop {
+        taken.1 += 1;
+        let again = if taken.1 > 1 { format!("-{}", taken.1) } else { String::new() };
+        let file = context.backups.join(format!("registry-{moment}{again}.{end}"));
+        if !file.exists() {
+            return Ok(file);
+        }
+    }
 }
 
 /// Tells when the desk has written a file.

@@ -137,19 +137,14 @@ fn plain(action: Action) -> Result<Made, ApiError> {
     }
 }
 
-/// Both texts are orders of their own; what was seen is asked once, before the first changes it.
 fn note(api::Note { name, note, contact, expect }: api::Note) -> Result<Made, ApiError> {
-    let note = note.map(|text| Command::SetNote { holder: name.clone(), text });
-    let contact = contact.map(|text| Command::SetContact { holder: name.clone(), text });
-    let mut orders: Vec<Order> = note.into_iter().chain(contact).map(Order::from).collect();
-    match orders.first_mut() {
-        Some(first) => first.expect = expect.map(Revision),
-        None => {
-            return Err(CliError::new(Trouble::BadRequest, "there is nothing to note")
-                .hint("say note, contact, or both; an empty text erases"));
-        }
+    if note.is_none() && contact.is_none() {
+        return Err(CliError::new(Trouble::BadRequest, "there is nothing to note")
+            .hint("say note, contact, or both; an empty text erases"));
     }
-    Ok(Made { orders, done: "noted", name })
+    let command = Command::SetCard { holder: name.clone(), contact, note };
+    let order = Order { expect: expect.map(Revision), ..command.into() };
+    Ok(Made { orders: vec![order], done: "noted", name })
 }
 
 fn number(text: &str) -> Result<RequestId, ApiError> {
@@ -195,6 +190,8 @@ fn one_request(list: &[Asked], which: &str) -> Result<(RequestId, String), ApiEr
     let found: Vec<&Asked> = list.iter().filter(matches).collect();
     match found.as_slice() {
         [one] => Ok((one.view.request.id, one.view.request.name.clone())),
+        // A number that does not wait any more: the registry knows whether somebody was faster.
+        [] if which.parse::<u64>().is_ok() => number(which).map(|id| (id, which.to_owned())),
         [] => Err(not_found(format!("no request '{which}' waits"), "'ln6d requests' lists those that do")),
         _ => Err(not_found(
             format!("{} requests are called '{which}'", found.len()),
