@@ -9,9 +9,8 @@ use crate::error::{ApiError, CliError, Trouble, stable_code};
 use crate::from_view;
 use crate::metrics::{self, Measured};
 use crate::schema::{
-    ActionReply, BrokerSummary, CertList, Count, DoctorReport, ExitInfo, LanRow, NodeInfo, PathKind,
-    PeerList, PeerSummary, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList,
-    StandingInfo, StatusReport, Time,
+    ActionReply, BrokerSummary, CertList, Count, ExitInfo, LanRow, NodeInfo, PathKind, PeerList, PeerSummary,
+    PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList, StandingInfo, StatusReport, Time,
 };
 use ln6_overlay_core::Path;
 use ln6_overlay_core::control::Command;
@@ -63,9 +62,7 @@ impl Daemon {
             }
             ApiRequest::Routes => Reply::of(RouteList { routes: from_view::routes(&self.control.view(now)) }),
             ApiRequest::Certs => Reply::of(CertList { certs: from_view::certs(&self.control.view(now)) }),
-            ApiRequest::Doctor => {
-                Reply::of(DoctorReport { findings: self.news.problems(), passed: Vec::new() })
-            }
+            ApiRequest::Doctor => Reply::of(self.doctor()),
             ApiRequest::Leave => {
                 let prefixes = self.control.view(now).me.prefixes;
                 self.control
@@ -226,6 +223,7 @@ impl Daemon {
         Figure::ALL
             .iter()
             .map(|figure| Count { reason: figure.name().to_owned(), count: total(*figure) })
+            .chain([self.priority_exhausted()])
             .collect()
     }
 
