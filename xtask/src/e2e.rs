@@ -1,10 +1,11 @@
 //! `cargo xtask e2e`: the admin page in a real browser, Debian's Chromium driven by Playwright.
 //!
-//! `pages` looks at every page of a made-up network, `weigh` measures them with five thousand gateways, `schema` fuzzes the API
-//! behind them; `network` administers a real one.
+//! `pages` looks at every page of a made-up network, `schema` fuzzes the API behind them; `network` administers a real one,
+//! `weigh` measures the pages of a real broker with five thousand holders.
 
 mod network;
 mod pages;
+mod weigh;
 
 use crate::packages::{self, Need};
 use crate::workspace::{must, root};
@@ -23,10 +24,12 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         return pages::schema();
     }
     packages::ensure(NEEDS)?;
-    browser()?;
+    if part != Some("weigh") {
+        browser()?;
+    }
     match part {
         Some("pages") => pages::run(options),
-        Some("weigh") if options.is_empty() => pages::weigh(),
+        Some("weigh") if options.is_empty() => weigh::run(),
         Some("network") => network::run(options),
         None if options.is_empty() => pages::run(&[]).and_then(|()| network::run(&[])),
         _ => bail!("not understood: {}", options.join(" ")),

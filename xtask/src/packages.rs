@@ -29,6 +29,7 @@ pub(crate) const JUDGES: &[Need] = &[
     ("git", "git"),
     ("ssh-keygen", "openssh-client"),
     ("promtool", "prometheus"),
+    ("ethtool", "ethtool"),
 ];
 
 /// Makes sure that every program is there.

@@ -178,6 +178,8 @@ troubles! {
     SocketPathTooLong = "socket_path_too_long", Usage, "use a shorter --dir: the path of a socket has at most 107 characters";
     /// The page's certificate or its key.
     TlsInvalid = "tls_invalid", Failed, "name both files under [page]: certificate = … and key = …, in PEM, readable for the page";
+    /// A build for small routers.
+    NoPage = "no_page", Failed, "install the full package; on a router lime-app shows the same, by 'ln6d rpcd'";
     /// The account that was to be used does not exist.
     AccountMissing = "account_missing", NotFound, "make it: 'useradd --system --no-create-home NAME', or name another one: user = … under [page]";
     /// `doctor` or `config check` has found errors.

@@ -4,6 +4,8 @@
 mod action;
 mod actor;
 #[cfg(feature = "registry")]
+mod gateway;
+#[cfg(feature = "registry")]
 mod keylist;
 mod query;
 #[cfg(feature = "registry")]
@@ -12,6 +14,8 @@ mod registry;
 #[cfg(feature = "registry")]
 pub use action::*;
 pub use actor::{ACTOR_HEADER, ActingFor};
+#[cfg(feature = "registry")]
+pub use gateway::*;
 #[cfg(feature = "registry")]
 pub use keylist::*;
 #[cfg(feature = "registry")]
@@ -57,6 +61,9 @@ pub enum ApiRequest {
     /// [`crate::schema::GraphReport`].
     #[cfg(feature = "registry")]
     Graph,
+    /// [`crate::schema::WishReport`].
+    #[cfg(feature = "registry")]
+    Wish,
 
     /// What only a broker answers: it reads or changes.
     #[cfg(feature = "registry")]
@@ -69,6 +76,12 @@ pub enum ApiRequest {
     Ping(Ask),
     /// [`crate::schema::ActionReply`].
     Leave,
+    /// [`crate::schema::SetupReply`].
+    #[cfg(feature = "registry")]
+    Join(Box<Joining>),
+    /// [`crate::schema::ActionReply`].
+    #[cfg(feature = "registry")]
+    Size(Sizing),
     /// [`crate::schema::WireguardReply`].
     Wireguard(Leaf),
     /// [`crate::schema::ActionReply`].
@@ -160,7 +173,7 @@ pub struct Parts {
     pub body: String,
 }
 
-/// Words that only a broker has an answer to: builds without one say so instead of not knowing them.
+/// Words that small builds, without broker and page, have no answer to: they say so instead of not knowing them.
 const BROKERS: &[&str] = &[
     "requests",
     "denials",
@@ -204,6 +217,9 @@ const BROKERS: &[&str] = &[
     "keylist",
     "keylist-pull",
     "keylist-confirm",
+    "wish",
+    "join",
+    "size",
 ];
 
 impl ApiRequest {
@@ -246,6 +262,12 @@ impl ApiRequest {
             #[cfg(feature = "registry")]
             ApiRequest::Graph => plain("graph"),
             #[cfg(feature = "registry")]
+            ApiRequest::Wish => plain("wish"),
+            #[cfg(feature = "registry")]
+            ApiRequest::Join(body) => post("join", body),
+            #[cfg(feature = "registry")]
+            ApiRequest::Size(body) => post("size", body),
+            #[cfg(feature = "registry")]
             ApiRequest::Registry(request) => request.to_http(),
             #[cfg(feature = "registry")]
             ApiRequest::KeyList(request) => request.to_http(),
@@ -271,10 +293,13 @@ impl ApiRequest {
         if let Some(read) = KeyListRequest::from_http(method, word, query, body) {
             return read.map(ApiRequest::KeyList);
         }
-        if BROKERS.contains(&word) {
-            return Err(CliError::new(Trouble::NotABroker, format!("this build has no answer to {word}")));
-        }
-        let read = change(word, body).ok_or_else(|| unknown(path))?;
+        let Some(read) = change(word, body) else {
+            return Err(if BROKERS.contains(&word) {
+                CliError::new(Trouble::NotABroker, format!("this build has no answer to {word}"))
+            } else {
+                unknown(path)
+            });
+        };
         if method == "POST" { read } else { Err(wrong_method(word, "POST")) }
     }
 }
@@ -290,6 +315,8 @@ fn question(word: &str, query: Option<&str>) -> Option<Result<ApiRequest, ApiErr
         "metrics" => ApiRequest::Metrics,
         #[cfg(feature = "registry")]
         "graph" => ApiRequest::Graph,
+        #[cfg(feature = "registry")]
+        "wish" => ApiRequest::Wish,
         "prefixes" | "events" => return Some(Query::read(query).and_then(|query| asked(word, query))),
         #[cfg(feature = "registry")]
         "traffic" => return Some(Query::read(query).and_then(|query| asked(word, query))),
@@ -324,6 +351,10 @@ fn change(word: &str, body: &[u8]) -> Option<Result<ApiRequest, ApiError>> {
         "wireguard" => json(body).map(ApiRequest::Wireguard),
         "wireguard-remove" => json(body).map(ApiRequest::WireguardRemove),
         "leave" => empty(body, ApiRequest::Leave),
+        #[cfg(feature = "registry")]
+        "join" => json(body).map(|joining| ApiRequest::Join(Box::new(joining))),
+        #[cfg(feature = "registry")]
+        "size" => json(body).map(ApiRequest::Size),
         "reload" => empty(body, ApiRequest::Reload),
         _ => return None,
     })

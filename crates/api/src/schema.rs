@@ -158,6 +158,7 @@ schemas! {
     BackupList = "ln6d.backups/1",
     TrafficReport = "ln6d.traffic/1",
     GraphReport = "ln6d.graph/1",
+    WishReport = "ln6d.wish/1",
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::journal::{AuditFilter, Card, Journal, Owner};
 use ln6_registry::{
     Actor, DenialView, HistoryView, HolderId, HolderQuery, HolderView, InvitationView, PAGE, Page, Policy,
-    PoolView, PrefixQuery, PrefixView, Refusal, Registry, RequestView, ReservationView, Space, What,
+    PoolView, PrefixQuery, PrefixView, Refusal, Registry, RequestView, ReservationView, Space, Summary, What,
 };
 use ln6_types::{Prefix, UnixTime};
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub enum List {
     PrefixPage(PrefixQuery),
     /// Pools and what is left of them.
     Pools,
+    /// Pools, and how many holders, requests and invitations there are.
+    Summary,
     /// The two hexadecimal digits below a block (see [`Registry::space`]).
     Space {
         /// Which.
@@ -151,6 +153,7 @@ pub enum Listed {
     Prefixes(Vec<PrefixView>),
     PrefixPage(Page<PrefixView>),
     Pools(Vec<PoolView>),
+    Summary(Summary),
     Space(Space),
     Policy(Policy),
     Reservations(Vec<ReservationView>),
@@ -186,6 +189,7 @@ pub(crate) fn list(
         List::Prefixes => Listed::Prefixes(registry.prefix_views()),
         List::PrefixPage(query) => Listed::PrefixPage(registry.prefix_page(query)),
         List::Pools => Listed::Pools(registry.pool_views()),
+        List::Summary => Listed::Summary(registry.summary(now)),
         List::Space { block } => Listed::Space(registry.space(*block)),
         List::Policy => Listed::Policy(registry.policy().clone()),
         List::Reservations => Listed::Reservations(registry.reservation_views()),

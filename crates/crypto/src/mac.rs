@@ -12,6 +12,11 @@ pub(crate) fn mac1_at(message: &[u8]) -> Option<usize> {
     matches!(Kind::of(message)?, Kind::Initiation | Kind::Response).then(|| message.len() - MACS)
 }
 
+/// Whether an initiation or a response claims to hold a cookie: without one, mac2 is all zeros.
+pub fn has_mac2(message: &[u8]) -> bool {
+    mac1_at(message).is_some_and(|at| message[at + 16..] != [0; 16])
+}
+
 /// The key of mac1 for messages to one receiver; computed once.
 #[derive(Clone)]
 pub struct Mac1Key([u8; 32]);

@@ -37,6 +37,26 @@ pub enum Kind {
     Relayed,
 }
 
+/// The shape of one kind of message, for what tells messages from noise without reading them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The first octet; three of 0 follow.
+    pub kind: u8,
+    /// Its octets, at least.
+    pub least: usize,
+    /// It is never longer.
+    pub exact: bool,
+}
+
+/// The shapes of all messages, the most frequent first. What has none of them is none: [`Kind::of`] says the same.
+pub const SHAPES: [Shape; 5] = [
+    Shape { kind: 4, least: TRANSPORT_OVERHEAD, exact: false },
+    Shape { kind: 5, least: RELAYED_LEAST, exact: false },
+    Shape { kind: 1, least: INITIATION_LEN, exact: true },
+    Shape { kind: 2, least: RESPONSE_LEN, exact: true },
+    Shape { kind: 3, least: COOKIE_LEN, exact: true },
+];
+
 impl Kind {
     const fn head(self) -> [u8; 4] {
         match self {
@@ -163,6 +183,20 @@ mod tests {
         assert_eq!(receiver(&bytes), Some(0x0403_0201));
         assert_eq!(sender(&bytes), None);
         assert_eq!(read_transport_header(&bytes[..31]), None);
+    }
+
+    #[test]
+    fn the_shapes_are_those_of_the_kinds() {
+        for head in 0..=7u8 {
+            for len in 0..400 {
+                let mut bytes = vec![0u8; len];
+                bytes.first_mut().into_iter().for_each(|first| *first = head);
+                let fits = |shape: &Shape| {
+                    shape.kind == head && if shape.exact { len == shape.least } else { len >= shape.least }
+                };
+                assert_eq!(SHAPES.iter().any(fits), Kind::of(&bytes).is_some(), "{head}, {len}");
+            }
+        }
     }
 
     proptest! {

@@ -4,6 +4,8 @@ mod address;
 mod bind;
 mod control;
 mod error;
+mod filter;
+mod program;
 mod receive;
 mod send;
 mod steer;
@@ -17,7 +19,7 @@ use receive::ReceiveRing;
 use send::SendRing;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What went wrong at one socket. Written by its worker, read by anyone.
 #[derive(Debug, Default)]
@@ -26,8 +28,6 @@ pub struct UdpCounters {
     pub truncated: AtomicU64,
     /// Datagrams whose sender or ancillary data could not be read.
     pub malformed: AtomicU64,
-    /// Datagrams that the kernel dropped because its receive buffer was full (modulo 2^32).
-    pub overflowed: AtomicU64,
     /// Receive calls that failed.
     pub receive_errors: AtomicU64,
     /// Messages dropped because the send buffer stayed full.
@@ -40,6 +40,36 @@ pub struct UdpCounters {
     pub resent: AtomicU64,
     /// `UDP_SEGMENT` is in use.
     pub segmentation: AtomicBool,
+    /// What the kernel had dropped when it was last asked.
+    dropped: AtomicU64,
+    /// Whom to ask; gone when the socket is closed.
+    socket: Weak<OwnedFd>,
+}
+
+impl UdpCounters {
+    /// Datagrams that the kernel dropped at the socket: of no message's shape, with a wrong checksum, or because the receive buffer was
+    /// full. The kernel counts modulo 2^32: who asks seldom may miss some.
+    pub fn dropped(&self) -> u64 {
+        let before = self.dropped.load(Ordering::Relaxed);
+        let Some(now) = self.socket.upgrade().and_then(|socket| bind::drops(&socket)) else { return before };
+        let total = before + u64::from(now.wrapping_sub(before as u32));
+        self.dropped.fetch_max(total, Ordering::Relaxed).max(total)
+    }
+
+    /// All that went wrong, by the name it has in metrics.
+    pub fn all(&self) -> [(&'static str, u64); 8] {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("dropped", self.dropped()),
+            ("truncated", read(&self.truncated)),
+            ("unreadable", read(&self.malformed)),
+            ("receive_error", read(&self.receive_errors)),
+            ("send_full", read(&self.full)),
+            ("send_unreachable", read(&self.unreachable)),
+            ("send_refused", read(&self.refused)),
+            ("train_resent", read(&self.resent)),
+        ]
+    }
 }
 
 fn count(counter: &AtomicU64) {
@@ -49,7 +79,7 @@ fn count(counter: &AtomicU64) {
 /// A worker's socket. Made by [`Udp::bind`].
 #[derive(Debug)]
 pub struct Udp {
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     local: SocketAddr,
     receive: ReceiveRing,
     send: SendRing,

@@ -293,3 +293,86 @@ fn a_train_longer_than_the_path_arrives_in_fragments() {
         );
     });
 }
+
+fn ethtool(arguments: &str) {
+    let done = Command::new("ethtool").args(arguments.split(' ')).output().unwrap();
+    assert!(done.status.success(), "ethtool {arguments}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// What has come to `udp` once `octets` have: datagrams, and the reads they came in.
+fn receive(udp: &mut ln6_netio::udp::Udp, octets: usize) -> (Vec<Vec<u8>>, usize) {
+    use ln6_overlay_core::forwarder::arena::ArenaLayout;
+    let layout = ArenaLayout::STANDARD;
+    let (mut arena, mut datagrams, mut reads) = (vec![0; layout.len as usize], Vec::new(), 0);
+    while datagrams.iter().map(Vec::len).sum::<usize>() < octets {
+        let mut out = Vec::new();
+        if udp.recv(&mut arena, &layout.udp, &mut out) == 0 {
+            await_readable(udp.as_fd());
+        }
+        reads += out.len();
+        let chunks = out.iter().flat_map(|read| arena[read.all.range()].chunks(read.stride.into()));
+        datagrams.extend(chunks.map(<[u8]>::to_vec));
+    }
+    (datagrams, reads)
+}
+
+/// Trains that are made at this end out of what came over a wire: a forged datagram before those of a peer, with the peer's address, takes none
+/// of them along, although alone the kernel drops it.
+#[test]
+fn a_train_that_begins_with_noise_is_not_dropped_whole() {
+    use ln6_netio::udp::{Udp, UdpOptions};
+    use ln6_overlay_core::Path;
+    use ln6_overlay_core::forwarder::batch::{Ecn, Fragmentation, Train};
+    const STRIDE: usize = 200;
+    in_namespace(|| {
+        ip("link add near type veth peer name far");
+        // Single datagrams with true checksums leave there, and are merged here.
+        ethtool("-K far tx off");
+        ethtool("-K near gro on");
+        let (tell, told) = std::sync::mpsc::channel();
+        let (go, gone) = std::sync::mpsc::channel::<u16>();
+        let far = std::thread::spawn(move || {
+            // SAFETY: no pointers; only this thread changes its namespace.
+            #[allow(unsafe_code)]
+            let (entered, thread) = unsafe { (libc::unshare(libc::CLONE_NEWNET), libc::gettid()) };
+            assert_eq!(entered, 0);
+            tell.send(thread).unwrap();
+            let port = gone.recv().unwrap();
+            ip("link set far up");
+            ip("address add 192.0.2.2/24 dev far");
+            ip("address add 2001:db8::2/64 dev far nodad");
+            let mut sender = Udp::bind(0, 1, &UdpOptions::default()).unwrap().sockets.remove(0);
+            let octets: Vec<u8> = (0..20 * STRIDE).map(|at| u8::from(at % STRIDE == 0) * 4).collect();
+            let noisy = [&[0xee], &octets[1..]].concat();
+            for target in ["192.0.2.1", "2001:db8::1"] {
+                let to = Path::Udp(SocketAddr::new(target.parse().unwrap(), port));
+                let train = |len: usize| Train {
+                    to,
+                    ecn: Ecn(0),
+                    all: Span::new(0, len as u32),
+                    stride: STRIDE as u16,
+                    fragmentation: Fragmentation::Free,
+                };
+                for (octets, len) in [(&octets, STRIDE), (&noisy, STRIDE), (&noisy, noisy.len())] {
+                    sender.send(octets, &[train(len)]);
+                }
+            }
+            // The device goes with the namespace, and that with this thread and its sockets.
+            let _ = gone.recv();
+        });
+        let thread = told.recv().unwrap();
+        ip(&format!("link set far netns {thread}"));
+        ip("link set near up");
+        ip("address add 192.0.2.1/24 dev near");
+        ip("address add 2001:db8::1/64 dev near nodad");
+        let mut receiver = Udp::bind(0, 1, &UdpOptions::default()).unwrap().sockets.remove(0);
+        go.send(receiver.local().port()).unwrap();
+        let (datagrams, reads) = receive(&mut receiver, 2 * 21 * STRIDE);
+        let noise = datagrams.iter().filter(|datagram| datagram[0] == 0xee).count();
+        assert_eq!((datagrams.len(), noise), (42, 2), "noise comes as the head of a train only");
+        assert_eq!(reads, 4, "they were merged: else this proves nothing");
+        assert_eq!(receiver.counters().dropped(), 2);
+        drop(go);
+        far.join().unwrap();
+    });
+}

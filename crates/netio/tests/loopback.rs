@@ -136,6 +136,94 @@ fn what_cannot_be_sent_is_counted_and_does_not_hold_up_the_rest() {
     assert_eq!(sender.counters().unreachable.load(Ordering::Relaxed), 2);
 }
 
+/// A source whose datagrams have no checksum: over loopback the kernel leaves the others' to be finished, as those of trains are.
+fn without_checksum() -> UdpSocket {
+    let source = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let on: libc::c_int = 1;
+    // SAFETY: `on` lives through the call; the kernel reads the length promised.
+    #[allow(unsafe_code)]
+    let done = unsafe {
+        let len = size_of::<libc::c_int>() as libc::socklen_t;
+        libc::setsockopt(source.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, (&raw const on).cast(), len)
+    };
+    assert_eq!(done, 0);
+    source
+}
+
+#[test]
+fn noise_is_dropped_by_the_kernel_and_counted_and_messages_pass() {
+    for (workers, filter) in [(1, true), (4, true), (1, false)] {
+        let mut set = bind(workers, &UdpOptions { filter, ..UdpOptions::default() });
+        let (source, to) = (without_checksum(), ("127.0.0.1", set.port));
+        let message = |kind: u8, len: usize| [&[kind, 0, 0, 0][..], &vec![0; len - 4]].concat();
+        let good = [
+            message(4, 32),
+            message(4, 1452),
+            message(5, 88),
+            message(1, 148),
+            message(2, 92),
+            message(3, 64),
+        ];
+        let bad = [
+            message(4, 31),
+            message(5, 87),
+            message(1, 149),
+            message(2, 91),
+            message(3, 65),
+            message(0, 148),
+        ];
+        for datagram in bad.iter().chain(&good).chain(&[vec![], vec![1], vec![0xee; 900]]) {
+            source.send_to(datagram, to).unwrap();
+        }
+        let mut arena = vec![0; LAYOUT.len as usize];
+        let mut came = Vec::new();
+        for socket in &mut set.sockets {
+            let mut reads = Vec::new();
+            while socket.recv(&mut arena, &LAYOUT.udp, &mut reads) > 0 {
+                came.extend(reads.drain(..).map(|read| arena[read.all.range()].to_vec()));
+            }
+        }
+        let dropped: u64 = set.sockets.iter().map(|socket| socket.counters().dropped()).sum();
+        if filter {
+            came.sort_by_key(|datagram| good.iter().position(|one| one == datagram));
+            assert_eq!((came, dropped), (good.to_vec(), 9), "{workers} workers");
+        } else {
+            // An empty datagram is nothing to anybody.
+            assert_eq!((came.len(), dropped), (good.len() + 8, 0));
+        }
+    }
+}
+
+#[test]
+fn a_train_with_a_foreign_head_arrives_whole_all_the_same() {
+    for ip in ["127.0.0.1", "::1"] {
+        let (mut sender, mut receiver) = (one(&UdpOptions::default()), one(&UdpOptions::default()));
+        let octets: Vec<u8> =
+            (0..40u8).flat_map(|n| [if n == 0 { 0xee } else { 4 }; 1].into_iter().chain([0; 199])).collect();
+        send(&mut sender, at(ip, &receiver), &octets, 200, 0);
+        let (datagrams, reads) = receive(&mut receiver, octets.len());
+        assert_eq!((datagrams.len(), reads.len()), (40, 1));
+        assert_eq!(receiver.counters().dropped(), 0);
+    }
+}
+
+#[test]
+fn what_the_receive_buffer_has_no_room_for_is_counted() {
+    let options = UdpOptions { receive_buffer: 4096, ..UdpOptions::default() };
+    let (receiver, source) = (one(&options), without_checksum());
+    let mut message = [0; 1400];
+    message[0] = 4;
+    for _ in 0..100 {
+        source.send_to(&message, ("127.0.0.1", receiver.local().port())).unwrap();
+    }
+    let counters = receiver.counters();
+    let dropped = counters.dropped();
+    assert!((50..100).contains(&dropped), "{dropped}");
+    assert_eq!(counters.dropped(), dropped, "asking changes nothing");
+    drop(receiver);
+    assert_eq!(counters.dropped(), dropped, "what was last known stays");
+}
+
 #[test]
 fn four_workers_each_get_the_data_of_their_own_receiver_indices() {
     let mut set = bind(4, &UdpOptions::default());

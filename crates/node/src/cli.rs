@@ -106,10 +106,22 @@ pub enum Command {
     #[cfg(feature = "broker")]
     #[command(subcommand)]
     Root(Root),
-    /// Serve the admin page (on the broker); logs go to standard error
+    /// Serve the page of this broker or gateway; logs go to standard error
     #[cfg(feature = "broker")]
     #[command(after_help = "Example: ln6d admin --setup-link")]
     Admin(Admin),
+    /// Not in this build
+    #[cfg(not(feature = "broker"))]
+    #[command(after_help = "Example: ln6d admin", hide = true)]
+    Admin {
+        /// Whatever the page's command takes elsewhere
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Ask the broker for another size, or say what is asked for
+    #[cfg(feature = "broker")]
+    #[command(after_help = "Example: ln6d size 52")]
+    Size(Size),
     /// What is done for other programs
     #[command(flatten)]
     Tool(ToolCommand),
@@ -153,6 +165,19 @@ pub struct Run {
     #[cfg(feature = "broker")]
     #[arg(long)]
     pub alone: bool,
+    /// If this node belongs to no network, wait until it is invited to one: by its page, the API or 'ln6d join'
+    #[cfg(feature = "broker")]
+    #[arg(long, conflicts_with = "alone")]
+    pub wait: bool,
+}
+
+/// `size`.
+#[cfg(feature = "broker")]
+#[derive(Args, Debug)]
+pub struct Size {
+    /// Prefix length; without it nothing is asked, only said
+    #[arg(value_parser = clap::value_parser!(u8).range(16..=128))]
+    pub size: Option<u8>,
 }
 
 /// `prefixes`.

@@ -3,7 +3,7 @@
 #[cfg(feature = "broker")]
 mod admin;
 mod ask;
-mod check;
+pub(crate) mod check;
 #[cfg(feature = "broker")]
 mod export;
 #[cfg(feature = "broker")]
@@ -13,10 +13,10 @@ mod import;
 mod init;
 #[cfg(feature = "broker")]
 mod invitation;
-mod join;
+pub(crate) mod join;
 #[cfg(feature = "broker")]
 mod keylist;
-mod leave;
+pub(crate) mod leave;
 mod output;
 #[cfg(feature = "broker")]
 mod registry;
@@ -89,6 +89,8 @@ fn dispatch(command: Command, layout: &Layout, output: &Output) -> Result<Exit, 
         Command::Key(cli::Key::Show) => check::key(layout, output),
         #[cfg(feature = "broker")]
         Command::Admin(command) => admin::run(&command, layout, output),
+        #[cfg(not(feature = "broker"))]
+        Command::Admin { .. } => Err(CliError::new(Trouble::NoPage, "this build of ln6d has no page in it")),
         Command::Tool(tool) => self::tool(tool, layout, output),
         Command::WireguardConfig(leaf) => wireguard::run(&leaf, layout, output),
         #[cfg(feature = "broker")]
@@ -109,9 +111,28 @@ fn tool(tool: cli::ToolCommand, layout: &Layout, output: &Output) -> Result<Exit
     }
 }
 
+/// What `run --wait` begins with where nothing was set up yet.
+#[cfg(feature = "broker")]
+fn first_config(options: &cli::Run, layout: &Layout) -> Result<Config, CliError> {
+    if options.wait && Config::load_file(&layout.config)?.is_none() {
+        layout.create()?;
+        let config = Config::new(join::machine_name());
+        crate::files::atomic::create(&layout.config, crate::config::render(&config).as_bytes())?;
+        layout.hand_over(&layout.config)?;
+    }
+    Config::load(layout)
+}
+
 fn run(options: &cli::Run, layout: &Layout) -> Result<Exit, CliError> {
-    let config = Config::load(layout)?;
-    if config.network.is_none() {
+    #[cfg(feature = "broker")]
+    let (config, waits) = {
+        let config = first_config(options, layout)?;
+        let waits = options.wait && config.broker.is_none();
+        (config, waits)
+    };
+    #[cfg(not(feature = "broker"))]
+    let (config, waits) = (Config::load(layout)?, false);
+    if config.network.is_none() && !waits {
         let join = format!("'{} join LINK' with an invitation from the broker's operator", layout.command);
         return Err(CliError::new(Trouble::NoConfig, "this node belongs to no network yet").hint(join));
     }

@@ -8,6 +8,8 @@ mod asking;
 #[cfg(feature = "broker")]
 mod broker;
 #[cfg(feature = "broker")]
+mod gateway;
+#[cfg(feature = "broker")]
 mod graph;
 #[cfg(feature = "broker")]
 mod hearing;
@@ -32,6 +34,10 @@ mod setup;
 mod store;
 #[cfg(feature = "broker")]
 mod traffic;
+#[cfg(feature = "broker")]
+mod waiting;
+#[cfg(feature = "broker")]
+mod wishes;
 
 use crate::cli::Run;
 use crate::config::Config;
@@ -59,20 +65,16 @@ use tokio::sync::{mpsc, oneshot};
 const EVENTS_AT_ONCE: usize = 256;
 /// How often the wall clock is compared, and what an operator should know is looked for.
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
+/// How long a door stays open after the answer that ends what is behind it.
+#[cfg(feature = "broker")]
+const LAST_WORD: Duration = Duration::from_millis(200);
 
 /// Runs a node until a signal, or until something it cannot live without breaks.
 ///
 /// # Errors
 /// What stood in the way, with the next step.
-#[cfg_attr(not(feature = "broker"), expect(unused_variables, reason = "only a broker has options"))]
+#[cfg_attr(not(feature = "broker"), expect(unused_variables, reason = "only the full build has options"))]
 pub fn run(layout: &Layout, config: Config, options: &Run, log: &LogLevel) -> Result<(), CliError> {
-    let options = setup::Options {
-        layout: layout.clone(),
-        config,
-        #[cfg(feature = "broker")]
-        alone: options.alone,
-        log: log.clone(),
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -82,12 +84,50 @@ pub fn run(layout: &Layout, config: Config, options: &Run, log: &LogLevel) -> Re
         .build()
         .map_err(|error| CliError::new(Trouble::Internal, format!("no event loop: {error}")))?;
     let local = tokio::task::LocalSet::new();
+    #[cfg(not(feature = "broker"))]
     let done = local.block_on(&runtime, async {
-        let node = setup::start(options).await?;
+        let node = setup::start(setup::Options { layout: layout.clone(), config, log: log.clone() }).await?;
         Daemon::new(node)?.serve().await
     });
+    #[cfg(feature = "broker")]
+    let done = local.block_on(&runtime, run_and_wait(layout, config, options, log));
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
+}
+
+/// Runs a node; with `--wait`, one that has no network waits for an invitation, and one that has left waits for the next.
+#[cfg(feature = "broker")]
+async fn run_and_wait(
+    layout: &Layout,
+    mut config: Config,
+    options: &Run,
+    log: &LogLevel,
+) -> Result<(), CliError> {
+    let mut held = waiting::Held::default();
+    loop {
+        if config.network.is_none() && options.wait {
+            let Some(joined) = waiting::wait(layout, config, &mut held).await? else { return Ok(()) };
+            config = joined;
+        }
+        let asked = setup::Options {
+            layout: layout.clone(),
+            config,
+            alone: options.alone,
+            wait: options.wait,
+            held: std::mem::take(&mut held),
+            log: log.clone(),
+        };
+        let node = setup::start(asked).await?;
+        match Daemon::new(node)?.serve().await? {
+            None => return Ok(()),
+            Some(door) => held = door,
+        }
+        crate::command::leave::put_state_aside(layout)?;
+        config = Config::load(layout)?;
+        if config.network.is_some() {
+            config = crate::command::leave::forget(layout, config)?;
+        }
+    }
 }
 
 /// What a node that may or may not run has kept of the network.
@@ -118,6 +158,8 @@ struct Daemon {
     calls: mpsc::Receiver<Call>,
     #[cfg(feature = "broker")]
     broker: Option<broker::Broker>,
+    #[cfg(feature = "broker")]
+    wishes: wishes::Wishes,
     news: News,
     outlook: outlook::Outlook,
     looked: mpsc::UnboundedReceiver<Looked>,
@@ -129,6 +171,12 @@ struct Daemon {
     more: bool,
     stop: Signals,
 }
+
+/// What is left when a node was served to its end.
+#[cfg(feature = "broker")]
+type Served = Option<waiting::Held>;
+#[cfg(not(feature = "broker"))]
+type Served = ();
 
 struct Signals {
     terminate: Signal,
@@ -172,6 +220,8 @@ impl Daemon {
             calls: node.calls,
             #[cfg(feature = "broker")]
             broker: node.broker,
+            #[cfg(feature = "broker")]
+            wishes: wishes::Wishes::default(),
             news: News::new(node.findings),
             outlook: outlook::Outlook::new(node.names.unknown()),
             looked: {
@@ -193,7 +243,8 @@ impl Daemon {
         })
     }
 
-    async fn serve(mut self) -> Result<(), CliError> {
+    /// Serves until the end; a node that has left and waits for its next network gives back what is kept until then.
+    async fn serve(mut self) -> Result<Served, CliError> {
         self.execute();
         setup::say_ready();
         let watchdog = setup::watchdog();
@@ -217,9 +268,14 @@ impl Daemon {
                 Wake::Broker(answer) => self.handle_broker(now, answer),
                 Wake::Clock => self.handle_clock(now),
                 Wake::Reload => drop(self.reload()),
-                Wake::Stop => break Ok(()),
+                Wake::Stop => break Ok(Served::default()),
             }
             self.execute();
+            #[cfg(feature = "broker")]
+            if self.outlook.left && self.node.wait {
+                tokio::time::sleep(LAST_WORD).await;
+                break Ok(Some(self.node.let_go()?));
+            }
             // A flood of events must not hold up what is due.
             if self.control.poll_timeout() <= now {
                 self.control.handle_timeout(now);
@@ -229,7 +285,11 @@ impl Daemon {
             self.hear_members(now);
             self.tell_listeners(now);
         };
-        self.end().await;
+        #[cfg(feature = "broker")]
+        let stays = matches!(done, Ok(Some(_)));
+        #[cfg(not(feature = "broker"))]
+        let stays = false;
+        self.end(stays).await;
         done
     }
 
@@ -375,7 +435,8 @@ impl Daemon {
             broker.tick(now, wall);
             broker.compare(&self.control);
             let revoked = hearing::revoked(&self.control, wall);
-            self.news.set_beside(broker.problems().into_iter().chain(revoked).collect());
+            let wishes = self.wishes.open(now, wall, &self.control);
+            self.news.set_beside(broker.problems().into_iter().chain(revoked).chain(wishes).collect());
             broker.notify(wall, self.news.problems());
         }
         self.pings.retain(|_, waiting| now.since(waiting.since) < Duration::from_secs(30));
@@ -396,7 +457,13 @@ impl Daemon {
             }
             return;
         }
-        self.outlook.left |= notice == Notice::Left;
+        if notice == Notice::Left {
+            self.outlook.left = true;
+            #[cfg(feature = "broker")]
+            if let Err(error) = self.forget_network() {
+                tracing::error!(error = %error.message, "the configuration still names the network that was left");
+            }
+        }
         let now = self.clock.now();
         let names = |key: &PublicKey| self.control.name_of(now, key);
         self.news.add(&notice, ln6_host::clock::wall(), names);
@@ -419,8 +486,10 @@ impl Daemon {
     }
 
     /// Says goodbye to neighbours, takes back what was changed on the host, and writes what is left to write.
-    async fn end(mut self) {
-        setup::say_stopping();
+    async fn end(mut self, stays: bool) {
+        if !stays {
+            setup::say_stopping();
+        }
         let now = self.clock.now();
         let _ = self.control.handle_command(now, Command::Shutdown);
         self.execute();
@@ -433,7 +502,9 @@ impl Daemon {
         drop(self.store);
         #[cfg(feature = "broker")]
         drop(self.broker);
-        self.node.remove_socket();
+        if !stays {
+            self.node.remove_socket();
+        }
     }
 
     #[cfg(not(feature = "broker"))]

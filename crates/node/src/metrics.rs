@@ -26,6 +26,8 @@ pub struct Measured {
     pub routes: (u64, u64),
     /// What the forwarder counts, by name.
     pub figures: Vec<Count>,
+    /// What went wrong at the UDP sockets, by name.
+    pub sockets: Vec<Count>,
 }
 
 /// The text of `GET /metrics`.
@@ -39,6 +41,7 @@ pub fn render(measured: &Measured) -> String {
     reasons(out, "ln6d_dropped_packets", "Packets dropped", "reason", &measured.status.drops);
     reasons(out, "ln6d_refusals", "Routes, items and messages refused", "reason", &measured.status.refusals);
     reasons(out, "ln6d_forwarder_events", "What the forwarder counts", "event", &measured.figures);
+    reasons(out, "ln6d_socket_events", "What went wrong at the UDP sockets", "event", &measured.sockets);
     broker(out, &measured.status);
     process(out);
     let mut text = String::with_capacity(16 * 1024);
@@ -200,6 +203,7 @@ mod tests {
             handshakes: (7, 5, 1),
             routes: (3, 2),
             figures: vec![Count { reason: "udp_reads".into(), count: 9 }],
+            sockets: vec![Count { reason: "dropped".into(), count: 4 }],
         };
         let text = render(&measured);
         for line in [
@@ -212,6 +216,7 @@ mod tests {
             "ln6d_handshakes_total{result=\"refused\"} 1",
             "ln6d_dropped_packets_total{reason=\"source_not_theirs\"} 3",
             "ln6d_routes{state=\"selected\"} 3",
+            "ln6d_socket_events_total{event=\"dropped\"} 4",
             "ln6d_requests_pending 1",
             "ln6d_pool_delegations{pool=\"2001:db8:4800::/40\"} 3",
         ] {
@@ -235,6 +240,7 @@ mod tests {
             handshakes: (7, 5, 1),
             routes: (3, 2),
             figures: vec![Count { reason: "udp_reads".into(), count: 9 }],
+            sockets: vec![Count { reason: "dropped".into(), count: 4 }],
         };
         let mut broken = measured.clone();
         broken.status.refusals = vec![Count { reason: "stale".into(), count: 1 }];

@@ -1,4 +1,4 @@
-//! The admin page as this program serves it: its doors, its files, its address.
+//! The page of a broker or a gateway as this program serves it: its doors, its files, its address.
 
 use crate::config::Config;
 use crate::error::{CliError, Trouble};
@@ -12,7 +12,7 @@ use ln6_page::tls::Tls;
 use ln6_page::{App, Settings};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub(crate) async fn serve(layout: &Layout, config: &Config, doors: Doors) -> Res
         secure: doors.tls.is_some() || config.page.proxy,
         proxy: config.page.proxy,
         command: layout.command.clone(),
+        gateway: config.broker.is_none(),
+        guests: config.page.guests,
     };
     let app: Arc<App> = App::new(Box::new(Socket::new(&layout.socket)), accounts(layout), settings);
     let doors = vec![
@@ -92,14 +94,24 @@ pub(crate) fn address(config: &Config) -> String {
         (Some(host), false, true) if page.listen.port() == 443 => format!("https://{host}"),
         (Some(host), false, true) => format!("https://{host}:{}", page.listen.port()),
         (None, _, true) => format!("https://{}", page.listen),
+        (Some(host), false, false) if is_open(config) => format!("http://{host}:{}", page.listen.port()),
         _ => format!("http://{}", page.listen),
     }
 }
 
+/// Whether the page is shown to a network without encryption: then one logs in through a tunnel.
+fn is_open(config: &Config) -> bool {
+    let page = &config.page;
+    page.guests && !page.listen.ip().is_loopback() && page.tls.is_none() && !page.proxy
+}
+
 /// The command that leads to it from elsewhere, while only this machine can reach it.
 pub(crate) fn tunnel(config: &Config) -> Option<String> {
-    let listen = config.page.listen;
-    let closed = listen.ip().is_loopback() && !config.page.proxy;
+    let mut listen = config.page.listen;
+    let closed = listen.ip().is_loopback() && !config.page.proxy || is_open(config);
+    if listen.ip().is_unspecified() {
+        listen.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
     let host = config.node.public.first().map_or("THIS-MACHINE", |public| public.host());
     closed.then(|| format!("ssh -L {}:{listen} {host}", listen.port()))
 }
@@ -109,5 +121,8 @@ pub(crate) fn setup_link(layout: &Layout, config: &Config) -> Result<String, Cli
     directory(layout)?;
     let code = accounts(layout).change(|book: &mut Book| Ok(book.make_setup(Time::now().as_secs())))?;
     layout.hand_over(&layout.page.join("admin.json"))?;
-    Ok(format!("{}/setup/{code}", address(config)))
+    // Where it is shown in the open it is opened at the near end of the tunnel.
+    let port = config.page.listen.port();
+    let at = if is_open(config) { format!("http://127.0.0.1:{port}") } else { address(config) };
+    Ok(format!("{at}/setup/{code}"))
 }

@@ -98,6 +98,7 @@ fn the_page_of_metrics_is_what_is_measured() {
         handshakes: (7, 5, 1),
         routes: (3, 2),
         figures: vec![Count { reason: "udp_reads".into(), count: 9 }],
+        sockets: vec![Count { reason: "dropped".into(), count: 4 }],
     };
     let text = metrics::render(&measured);
     let mut out = format!(

@@ -267,6 +267,7 @@ fn a_busy_node_carries_on_under_a_flood_from_forged_sources() {
     // Three seconds on a machine that does other things as well tell a collapse and nothing finer.
     assert!(ratio > if long() { 0.8 } else { 0.05 }, "{ratio}");
     let count = |reason: &str| victim.dropped(reason).unwrap();
-    assert!(count("malformed") > 10_000 && count("bad_index") > 1000, "{}", status["drops"]);
+    let noise = count("malformed") + count("at_socket");
+    assert!(noise > 10_000 && count("bad_index") > 1000, "{}", status["drops"]);
     assert!(count("cookie_sent") + count("handshake_limited") > 1000, "{}", status["drops"]);
 }

@@ -1,5 +1,5 @@
 //! The page in front of a made-up network, to look at it: `cargo run -p ln6-page --features fake --example fake -- 6680 40`.
-//! Arguments: port, holders, and `usual` for passwords that cost what they cost elsewhere. The login is `luz`, `correct horse`.
+//! Arguments: port, holders, and `gateway` with how it stands for the page of a gateway. The login is `luz`, `correct horse`.
 //! Prints the one-time link, then a token that may do everything a token may.
 
 use ln6_page::accounts::{Accounts, Role};
@@ -15,8 +15,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size: u32 = args.next().and_then(|text| text.parse().ok()).unwrap_or(40);
     let dir = std::env::temp_dir().join(format!("ln6-page-fake-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let usual = args.next().is_some_and(|word| word == "usual");
-    let cost = if usual { Cost::USUAL } else { Cost { memory: 8, passes: 1 } };
+    let gateway = args.next().filter(|word| word == "gateway");
+    let gateway = gateway.map(|_| args.next().unwrap_or_else(|| "connected".to_owned()));
+    let cost = Cost { memory: 8, passes: 1 };
     let accounts = Accounts::new(&dir.join("admin.json"), cost);
     let now = ln6_api::schema::Time::now().as_secs();
     let scopes = Scope::ALL.iter().map(|scope| scope.word().to_owned()).collect();
@@ -25,8 +26,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         book.add("luz", Role::Admin, Password::new("correct horse", cost))?;
         Ok(book.make_setup(now))
     })?;
-    let settings = Settings { command: "ln6d".into(), ..Settings::default() };
-    let app = App::new(Box::new(Fake::new(size)), accounts, settings);
+    let here = gateway.is_some();
+    let settings = Settings { command: "ln6d".into(), gateway: here, guests: here, ..Settings::default() };
+    let fake = gateway.map_or_else(|| Fake::new(size), |line| Fake::gateway(size, &line));
+    let app = App::new(Box::new(fake), accounts, settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;

@@ -35,6 +35,11 @@ pub struct Settings {
     pub proxy: bool,
     /// As the operator has to type the daemon's command: `ln6d`.
     pub command: String,
+    /// Whether the node is no broker: then this is the page of a gateway.
+    pub gateway: bool,
+    /// Whether everybody who reaches a gateway's page may look without login. Nobody logs in where passwords would cross
+    /// the network in the open.
+    pub guests: bool,
 }
 
 /// The page.
@@ -82,6 +87,11 @@ impl App {
         self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether what comes from there crosses a network in the open.
+    pub(crate) fn is_open(&self, from: From) -> bool {
+        self.settings.guests && !self.settings.secure && !from.0.is_loopback()
+    }
+
     /// Signs words with a key that lives as long as the page.
     pub(crate) fn mac(&self, words: &[&str]) -> Vec<u8> {
         secret::mac(&self.key, words)
@@ -124,6 +134,9 @@ impl App {
         Some((session, person.clone(), cookie))
     }
 }
+
+/// Marks, inside this program only, a request that came over a network in the open: see [`App::is_open`].
+pub(crate) const IN_THE_OPEN: HeaderName = HeaderName::from_static("x-ln6d-in-the-open");
 
 /// A cookie's value.
 pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -246,6 +259,8 @@ pub(crate) fn plain_look(app: &App, headers: &HeaderMap, path: &str, csrf: Strin
         role: Role::Viewer,
         csrf,
         waiting: 0,
+        gateway: app.settings.gateway,
+        may_log_in: !headers.contains_key(IN_THE_OPEN),
         flash: flash(app, headers),
         now: Time::now(),
     }
@@ -290,11 +305,33 @@ impl FromRequestParts<Arc<App>> for Visitor {
         look.here = local(here).to_owned();
         look.name = person.name;
         look.role = person.role;
-        if parts.method == Method::GET && parts.uri.path() != "/live" {
+        if parts.method == Method::GET && parts.uri.path() != "/live" && !app.settings.gateway {
             let requests = app.desk.get::<RequestList>(ApiRequest::Registry(RegistryRequest::Requests)).await;
             look.waiting = requests.map_or(0, |list| u32::try_from(list.requests.len()).unwrap_or(u32::MAX));
         }
         Ok(Visitor { look, cookie })
+    }
+}
+
+/// Somebody who looks at a page that changes nothing: who is logged in, or on a gateway that lets guests look, anybody.
+pub(crate) struct Onlooker {
+    /// How they look.
+    pub(crate) look: Look,
+}
+
+impl FromRequestParts<Arc<App>> for Onlooker {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        match Visitor::from_request_parts(parts, app).await {
+            Ok(visitor) => Ok(Onlooker { look: visitor.look }),
+            Err(_) if app.settings.gateway && app.settings.guests => {
+                let mut look = plain_look(app, &parts.headers, parts.uri.path(), String::new());
+                look.here = local(parts.uri.path_and_query().map_or("/", |path| path.as_str())).to_owned();
+                Ok(Onlooker { look })
+            }
+            Err(elsewhere) => Err(elsewhere),
+        }
     }
 }
 

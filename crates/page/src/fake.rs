@@ -1,6 +1,8 @@
 //! A made-up daemon, for tests and pictures: a network of any size, with hostile words in every field if wanted. It
 //! answers what the real one would, and remembers what it was asked to do.
 
+mod gateway;
+
 use crate::backend::{Answer, Backend};
 use bytes::Bytes;
 use ln6_api::request::{Action, KeyListRequest, Parts, RegistryRequest};
@@ -19,6 +21,8 @@ pub struct Fake {
     pub down: bool,
     /// Whether somebody else was faster with every change.
     pub outpaced: bool,
+    /// If it is no broker but a gateway: how that stands.
+    pub gateway: Option<String>,
     /// What was asked for by whom: `ACTOR METHOD PATH BODY`.
     pub asked: Arc<Mutex<Vec<String>>>,
 }
@@ -49,7 +53,7 @@ const NAMES: &[&str] = &[
 impl Fake {
     /// With so many holders.
     pub fn new(size: u32) -> Fake {
-        Fake { size, words: None, down: false, outpaced: false, asked: Arc::default() }
+        Fake { size, words: None, down: false, outpaced: false, gateway: None, asked: Arc::default() }
     }
 
     fn said(&self, usual: &str) -> String {
@@ -177,7 +181,12 @@ impl Fake {
         let (path, query) =
             parts.path.split_once('?').map_or((&*parts.path, None), |(path, query)| (path, Some(query)));
         let now = Time::now();
-        Ok(match ApiRequest::from_http(parts.method, path, query, parts.body.as_bytes())? {
+        let request = ApiRequest::from_http(parts.method, path, query, parts.body.as_bytes())?;
+        let own = self.gateway.as_ref().and_then(|line| self.of_gateway(line, &request, now));
+        if let Some(answer) = own {
+            return answer;
+        }
+        Ok(match request {
             ApiRequest::Status => self.status(now).to_json(),
             ApiRequest::Peers => {
                 PeerList { peers: (0..self.size).map(|n| self.peer(n, now)).collect() }.to_json()
@@ -233,6 +242,7 @@ impl Fake {
                 let row = |n: u32| RequestRow {
                     id: n.to_string(),
                     name: Some(if n == 2 { self.name(3) } else { self.said(&format!("nuevo-{n}")) }),
+                    name_taken: n == 2,
                     size: (n != 3).then_some(56),
                     ssid: Some(self.said("LibreMesh.org")),
                     key: Fake::key(9000 + n),

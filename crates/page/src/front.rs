@@ -1,17 +1,17 @@
 //! The front door: which path leads where, and what every answer carries.
 
-use crate::app::{App, Failure, From, plain_look};
+use crate::app::{App, Failure, From, IN_THE_OPEN, plain_look};
 use crate::asset;
 use crate::look::Look;
 use crate::{
-    act, activity, gateways, health, keylist, live, login, overview, prefixes, requests, settings, tokens,
-    topology, traffic,
+    act, activity, gateways, health, keylist, live, login, node, overview, peers, prefixes, requests,
+    settings, tokens, topology, traffic,
 };
 use askama::Template;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -21,25 +21,13 @@ use std::sync::Arc;
 
 /// Everything, with its headers.
 pub fn router(app: &Arc<App>) -> Router {
-    Router::new()
-        .route("/", get(overview::show))
-        .route("/requests", get(requests::show))
-        .route("/prefixes", get(prefixes::show))
-        .route("/prefixes/history", get(prefixes::history))
-        .route("/gateways", get(gateways::list))
-        .route("/gateways/{name}", get(gateways::one))
-        .route("/topology", get(topology::show))
-        .route("/traffic", get(traffic::show))
-        .route("/activity", get(activity::show))
+    let own = if app.settings.gateway { of_a_gateway() } else { of_a_broker() };
+    own.route("/traffic", get(traffic::show))
         .route("/health", get(health::show))
         .route("/settings", get(settings::show))
         .route("/settings/people", post(settings::people))
         .route("/settings/tokens", post(settings::tokens))
-        .route("/settings/backup", post(settings::backup))
-        .route("/settings/export", post(settings::export))
-        .route("/settings/keylist", post(keylist::change))
         .route("/account", get(login::account).post(login::change_account))
-        .route("/do/{word}", get(act::ask).post(act::carry_out))
         .route("/live", get(live::stream))
         .route("/login", get(login::show).post(login::enter))
         .route("/logout", post(login::leave))
@@ -51,6 +39,34 @@ pub fn router(app: &Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(64 * 1024))
         .layer(from_fn_with_state(Arc::clone(app), finish))
         .with_state(Arc::clone(app))
+}
+
+/// What a gateway's page has: how it stands, and the few things it can be asked to do.
+fn of_a_gateway() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(node::show))
+        .route("/peers", get(peers::show))
+        .route("/test", post(node::test))
+        .route("/join", get(node::ask_to_join).post(node::join))
+        .route("/size", get(node::ask_for_size).post(node::size))
+        .route("/leave", get(node::ask_to_leave).post(node::leave))
+        .route("/reload", post(node::reload))
+}
+
+fn of_a_broker() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(overview::show))
+        .route("/requests", get(requests::show))
+        .route("/prefixes", get(prefixes::show))
+        .route("/prefixes/history", get(prefixes::history))
+        .route("/gateways", get(gateways::list))
+        .route("/gateways/{name}", get(gateways::one))
+        .route("/topology", get(topology::show))
+        .route("/activity", get(activity::show))
+        .route("/settings/backup", post(settings::backup))
+        .route("/settings/export", post(settings::export))
+        .route("/settings/keylist", post(keylist::change))
+        .route("/do/{word}", get(act::ask).post(act::carry_out))
 }
 
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
@@ -77,15 +93,57 @@ const HEADERS: [(&str, &str); 7] = [
 ];
 
 async fn finish(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let from = source(&app, &request);
+    request.headers_mut().remove(IN_THE_OPEN);
+    if app.is_open(from) {
+        leave_sessions_out(&app, request.headers_mut());
+    }
     let headers = request.headers().clone();
     let path = request.uri().path().to_owned();
     if !known_host(&app, &headers, request.uri()) {
         return dress(&app, &headers, &path, strange_host().into_response()).await;
     }
-    let from = source(&app, &request);
+    if headers.contains_key(IN_THE_OPEN) && !is_for_guests(request.method(), &path) {
+        return dress(&app, &headers, &path, in_the_open(&app).into_response()).await;
+    }
     request.extensions_mut().insert(from);
     let response = next.run(request).await;
     dress(&app, &headers, &path, response).await
+}
+
+/// Where anybody on the way can listen, nobody is logged in, whatever cookie comes along.
+fn leave_sessions_out(app: &App, headers: &mut HeaderMap) {
+    let kept: Vec<String> = ["ln6d_lang", "ln6d_theme", "ln6d_said"]
+        .iter()
+        .map(|name| app.cookie_name(name))
+        .filter_map(|name| crate::app::cookie(headers, &name).map(|value| format!("{name}={value}")))
+        .collect();
+    headers.remove(header::COOKIE);
+    if let Ok(value) = HeaderValue::from_str(&kept.join("; ")) {
+        headers.insert(header::COOKIE, value);
+    }
+    headers.insert(IN_THE_OPEN, HeaderValue::from_static("1"));
+}
+
+/// What is answered where anybody on the way can listen: what is only read, language and colours.
+fn is_for_guests(method: &Method, path: &str) -> bool {
+    let secret = ["/login", "/setup", "/account", "/settings", "/api/"];
+    match *method {
+        Method::GET | Method::HEAD => !secret.iter().any(|start| path.starts_with(start)),
+        _ => path == "/view",
+    }
+}
+
+fn in_the_open(app: &App) -> Failure {
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        Trouble::NotPermitted,
+        "a password would cross the network in the open from here",
+        &format!(
+            "come by 'ssh -L', as '{} admin --setup-link' prints it, or give the page a certificate",
+            app.settings.command
+        ),
+    )
 }
 
 async fn dress(app: &App, headers: &HeaderMap, path: &str, response: Response) -> Response {

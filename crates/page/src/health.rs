@@ -1,6 +1,6 @@
 //! How the machine is: what `ln6d doctor` says, and what was dropped and refused.
 
-use crate::app::{App, Page, Visitor, page};
+use crate::app::{App, Onlooker, Page, page};
 use crate::look::Look;
 use askama::Template;
 use axum::extract::State;
@@ -17,7 +17,7 @@ struct Health<'a> {
     status: &'a StatusReport,
 }
 
-pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Page {
+pub(crate) async fn show(State(app): State<Arc<App>>, onlooker: Onlooker) -> Page {
     let status = app.desk.get::<StatusReport>(ApiRequest::Status).await?;
     let doctor = app.desk.get::<DoctorReport>(ApiRequest::Doctor).await?;
     let mut problems = doctor.findings.clone();
@@ -27,5 +27,5 @@ pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor) -> Page 
         }
     }
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
-    page(&Health { look: &visitor.look, problems, passed: &doctor.passed, status: &status })
+    page(&Health { look: &onlooker.look, problems, passed: &doctor.passed, status: &status })
 }

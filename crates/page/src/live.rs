@@ -1,6 +1,6 @@
 //! News as they come: one question for all who watch, one line for each of them.
 
-use crate::app::{App, Failure, Visitor};
+use crate::app::{App, Failure, Onlooker};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -25,8 +25,10 @@ const WAIT: u32 = 25;
 /// After a failure, and between two pieces of news.
 const PAUSE: Duration = Duration::from_secs(2);
 
-pub(crate) async fn stream(State(app): State<Arc<App>>, _visitor: Visitor) -> Result<Response, Failure> {
-    if app.news.receiver_count() >= WATCHERS {
+pub(crate) async fn stream(State(app): State<Arc<App>>, onlooker: Onlooker) -> Result<Response, Failure> {
+    // Guests leave room for those who are logged in.
+    let most = if onlooker.look.inside() { WATCHERS } else { WATCHERS / 2 };
+    if app.news.receiver_count() >= most {
         return Err(Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Trouble::NoAnswer,
@@ -68,7 +70,8 @@ pub(crate) async fn watch(app: Arc<App>) {
         let answer =
             app.desk.wait(&question).await.and_then(|bytes| crate::backend::parse::<EventList>(&bytes));
         match answer {
-            Ok(list) if after.is_some() && !list.events.is_empty() => {
+            // A number below what was heard already: the daemon has begun anew.
+            Ok(list) if after.is_some_and(|after| list.next < after || !list.events.is_empty()) => {
                 after = Some(list.next);
                 app.desk.forget();
                 app.news.send_replace(list.next);

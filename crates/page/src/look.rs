@@ -68,6 +68,10 @@ pub(crate) struct Look {
     pub(crate) csrf: String,
     /// Requests that wait.
     pub(crate) waiting: u32,
+    /// Whether this is the page of a gateway.
+    pub(crate) gateway: bool,
+    /// Whether one may log in from there.
+    pub(crate) may_log_in: bool,
     /// The sentence at the head.
     pub(crate) flash: Option<Flash>,
     /// The present.
@@ -96,6 +100,15 @@ const ENTRIES: &[Entry] = &[
     Entry { href: "/settings", icon: "settings", key: "nav.settings" },
 ];
 
+/// On a gateway.
+const GATEWAYS: &[Entry] = &[
+    Entry { href: "/", icon: "overview", key: "nav.overview" },
+    Entry { href: "/peers", icon: "gateways", key: "nav.peers" },
+    Entry { href: "/traffic", icon: "traffic", key: "nav.traffic" },
+    Entry { href: "/health", icon: "health", key: "nav.health" },
+    Entry { href: "/settings", icon: "settings", key: "nav.settings" },
+];
+
 impl Look {
     /// The sentence for a key.
     pub(crate) fn t(&self, key: &str) -> Cow<'static, str> {
@@ -120,7 +133,12 @@ impl Look {
 
     /// The navigation.
     pub(crate) fn entries(&self) -> &'static [Entry] {
-        ENTRIES
+        match (self.gateway, self.may_rule()) {
+            (false, _) => ENTRIES,
+            (true, true) => GATEWAYS,
+            // What is set there is for administrators alone.
+            (true, false) => &GATEWAYS[..GATEWAYS.len() - 1],
+        }
     }
 
     /// Whether an entry of the navigation is the one shown.

@@ -5,8 +5,8 @@ use crate::look::{Look, encoded};
 use askama::Template;
 use axum::extract::State;
 use ln6_api::ApiRequest;
-use ln6_api::request::{Holders, RegistryRequest};
-use ln6_api::schema::{DenialList, DenialRow, HolderList, RequestList, RequestRow};
+use ln6_api::request::RegistryRequest;
+use ln6_api::schema::{DenialList, DenialRow, RequestList, RequestRow};
 use std::sync::Arc;
 
 /// Requests of one page.
@@ -16,8 +16,6 @@ struct Waiting<'a> {
     row: &'a RequestRow,
     /// The key in groups of four, to be read aloud.
     key: String,
-    /// Whether a holder is called so already.
-    taken: bool,
     /// What is sent to the page that decides.
     query: String,
 }
@@ -42,12 +40,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor, Query(qu
     let from = query.get("from").parse::<usize>().unwrap_or(0).min(list.requests.len());
     let mut rows = Vec::new();
     for row in list.requests.iter().skip(from).take(ROWS) {
-        rows.push(Waiting {
-            row,
-            key: grouped(&row.key.to_string()),
-            taken: is_taken(&app, row).await,
-            query: asking(row),
-        });
+        rows.push(Waiting { row, key: grouped(&row.key.to_string()), query: asking(row) });
     }
     let more = (from + ROWS < list.requests.len()).then_some(from + ROWS);
     let less = (from > 0).then(|| from.saturating_sub(ROWS));
@@ -63,13 +56,6 @@ pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor, Query(qu
         less,
         invite,
     })
-}
-
-async fn is_taken(app: &App, row: &RequestRow) -> bool {
-    let Some(name) = &row.name else { return false };
-    let asked = Holders { text: Some(name.clone()), limit: Some(20), ..Holders::default() };
-    let found = app.desk.get::<HolderList>(ApiRequest::Registry(RegistryRequest::Holders(asked))).await;
-    found.is_ok_and(|list| list.holders.iter().any(|holder| holder.name == *name))
 }
 
 fn asking(row: &RequestRow) -> String {

@@ -24,6 +24,13 @@ const TABS: &[(&str, &str)] = &[
     ("backup", "settings.backup"),
 ];
 
+/// On a gateway.
+const GATEWAYS: &[(&str, &str)] = &[("people", "settings.people"), ("tokens", "settings.tokens")];
+
+fn tabs(look: &Look) -> &'static [(&'static str, &'static str)] {
+    if look.gateway { GATEWAYS } else { TABS }
+}
+
 #[derive(Template)]
 #[template(path = "settings.html")]
 struct Settings<'a> {
@@ -109,7 +116,8 @@ impl Settings<'_> {
 
 pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor, Query(query): Query) -> Page {
     let wanted = query.get("tab");
-    let tab = TABS.iter().map(|(tab, _)| *tab).find(|tab| *tab == wanted).unwrap_or("pools");
+    let tabs = tabs(&visitor.look);
+    let tab = tabs.iter().map(|(tab, _)| *tab).find(|tab| *tab == wanted).unwrap_or(tabs[0].0);
     shown(&app, &visitor, tab, None).await
 }
 
@@ -121,7 +129,7 @@ async fn shown(app: &App, visitor: &Visitor, tab: &'static str, fresh: Option<St
     let mut shown = Settings {
         look: &visitor.look,
         tab,
-        tabs: TABS,
+        tabs: tabs(&visitor.look),
         pools: Vec::new(),
         policy: PolicyReport::default(),
         confirmations: Vec::new(),

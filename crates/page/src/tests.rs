@@ -1,6 +1,7 @@
 //! The page as a browser sees it, in front of a made-up daemon.
 
 mod attacks;
+mod gateway;
 mod pages;
 
 use crate::accounts::{Accounts, Role};

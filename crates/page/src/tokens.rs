@@ -53,9 +53,12 @@ impl Scope {
         Some(match request {
             // What concerns the machine itself is asked on the machine itself.
             ApiRequest::Leave
+            | ApiRequest::Join(_)
             | ApiRequest::Reload
             | ApiRequest::Wireguard(_)
             | ApiRequest::WireguardRemove(_) => return None,
+            // It has a contact in it.
+            ApiRequest::Wish | ApiRequest::Size(_) => Scope::Admin,
             ApiRequest::Registry(request) => match request {
                 RegistryRequest::Confirm(_) => return None,
                 RegistryRequest::Act(action) => Scope::of_action(action),

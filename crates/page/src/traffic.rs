@@ -1,6 +1,6 @@
 //! What flows: now, in a day, in a month.
 
-use crate::app::{App, Page, Query, Visitor, page};
+use crate::app::{App, Onlooker, Page, Query, page};
 use crate::look::Look;
 use crate::markup::Markup;
 use crate::picture::curves;
@@ -16,15 +16,16 @@ const ROWS: usize = 100;
 /// Lines of the table twin of a curve.
 const LINES: usize = 24;
 
-struct Curve {
-    span: String,
-    picture: Markup,
-    top: f64,
-    rx: u64,
-    tx: u64,
-    start: Time,
-    end: Time,
-    lines: Vec<(Time, u64, u64)>,
+/// The octets of a span, drawn and as lines.
+pub(crate) struct Curve {
+    pub(crate) span: String,
+    pub(crate) picture: Markup,
+    pub(crate) top: f64,
+    pub(crate) rx: u64,
+    pub(crate) tx: u64,
+    pub(crate) start: Time,
+    pub(crate) end: Time,
+    pub(crate) lines: Vec<(Time, u64, u64)>,
 }
 
 #[derive(Template)]
@@ -39,13 +40,13 @@ struct TrafficPage<'a> {
     more: Option<usize>,
 }
 
-pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor, Query(query): Query) -> Page {
+pub(crate) async fn show(State(app): State<Arc<App>>, onlooker: Onlooker, Query(query): Query) -> Page {
     let report =
         app.desk.get::<TrafficReport>(ApiRequest::Traffic(Traffic { peer: query.some("peer") })).await?;
     let from = query.get("from").parse::<usize>().unwrap_or(0).min(report.peers.len());
     let upto = (from + ROWS).min(report.peers.len());
     page(&TrafficPage {
-        look: &visitor.look,
+        look: &onlooker.look,
         peer: report.peer.clone(),
         curves: report.series.iter().map(curve).collect(),
         rows: &report.peers[from..upto],
@@ -55,7 +56,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, visitor: Visitor, Query(qu
     })
 }
 
-fn curve(series: &TrafficSeries) -> Curve {
+pub(crate) fn curve(series: &TrafficSeries) -> Curve {
     let top = series.rx_bytes.iter().chain(&series.tx_bytes).copied().max().unwrap_or(0);
     let step = series.step_seconds.max(1);
     let at = |index: usize| {

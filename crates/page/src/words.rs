@@ -65,6 +65,7 @@ impl Lang {
 const FILES: &[&str] = &[
     include_str!("../words/frame.txt"),
     include_str!("../words/login.txt"),
+    include_str!("../words/node.txt"),
     include_str!("../words/pages.txt"),
     include_str!("../words/holders.txt"),
     include_str!("../words/settings.txt"),
@@ -185,7 +186,20 @@ mod tests {
         let missing: Vec<_> = used.iter().filter(|key| !CATALOGUE.contains_key(key.as_str())).collect();
         assert!(missing.is_empty(), "not in the catalogue: {missing:#?}");
         // Keys that are put together at run time begin so.
-        let composed = ["state.", "done.", "traffic.span.", "severity.", "role.", "scope.", "action."];
+        let composed = [
+            "state.",
+            "done.",
+            "traffic.span.",
+            "severity.",
+            "role.",
+            "scope.",
+            "action.",
+            "node.line.",
+            "node.next.",
+            "node.step.",
+            "node.progress.",
+            "node.kind.",
+        ];
         let literal = |key: &str| {
             ["", ".one", ".other"]
                 .iter()

@@ -211,7 +211,7 @@ impl<'a> Draft<'a> {
     }
 
     fn next_id(&mut self) -> u64 {
-        self.last_id += 1;
+        self.last_id = self.last_id.saturating_add(1);
         self.last_id
     }
 
@@ -240,7 +240,7 @@ impl<'a> Draft<'a> {
         let pools = self.registry.pools.keys().copied().filter(|_| served).collect();
         let policy = &self.registry.policy;
         let (validity, grace, skew) = (policy.validity, policy.grace, Duration::from_secs(policy.skew));
-        self.last_serial += 1;
+        self.last_serial = self.last_serial.saturating_add(1);
         let issue = Issue {
             serial: self.last_serial,
             key: of.key,
@@ -269,7 +269,7 @@ impl<'a> Draft<'a> {
     }
 
     fn revocation(&mut self, what: Revoked, cause: Cause, until: UnixTime) {
-        self.last_revocation += 1;
+        self.last_revocation = self.last_revocation.saturating_add(1);
         self.push(What::Revocation(Revocation {
             number: self.last_revocation,
             what,

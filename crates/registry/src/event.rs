@@ -117,7 +117,7 @@ pub enum What {
     /// that it gives from now on.
     Epoch {
         /// Its number.
-        epoch: u64,
+        epoch: u32,
     },
     /// What another broker had delegated is this registry's from now on.
     Succeeded {

@@ -88,6 +88,18 @@ pub struct Invitation {
     pub withdrawn: bool,
 }
 
+impl Invitation {
+    /// `used`, `withdrawn`, `expired` or `open`.
+    pub fn state(&self, at: UnixTime) -> &'static str {
+        match self {
+            one if one.used_by.is_some() => "used",
+            one if one.withdrawn => "withdrawn",
+            one if one.expires <= at => "expired",
+            _ => "open",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

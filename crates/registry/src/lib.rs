@@ -42,5 +42,5 @@ pub use registry::{
 pub use space::{Cell, CellState, Space};
 pub use view::{
     DenialView, HistoryView, HolderView, InvitationView, KeyView, PoolView, PrefixView, RequestView,
-    ReservationView, Standing,
+    ReservationView, Standing, Summary,
 };

@@ -8,8 +8,8 @@ use crate::registry::{Delegation, HolderState, KeyState, Registry};
 use ln6_types::{Prefix, PublicKey, UnixTime};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Numbers of one epoch lie below this; the epoch is the part above.
-const EPOCH: u64 = 1 << 32;
+/// A number's high half is its epoch.
+const EPOCH_SHIFT: u32 = 32;
 
 /// What members have of one issuer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,19 +47,24 @@ impl Seen {
 }
 
 /// The epoch that a number belongs to.
-pub const fn epoch_of(number: u64) -> u64 {
-    number / EPOCH
+pub const fn epoch_of(number: u64) -> u32 {
+    (number >> EPOCH_SHIFT) as u32
+}
+
+/// What the first number of an epoch follows.
+const fn start_of(epoch: u32) -> u64 {
+    (epoch as u64) << EPOCH_SHIFT
 }
 
 impl Registry {
     /// The highest number of a revocation that may have been given: the next one is greater.
     pub(crate) fn last_revocation(&self) -> u64 {
-        self.revocations.iter().map(|r| r.number).max().unwrap_or(0).max(self.epoch * EPOCH)
+        self.revocations.iter().map(|r| r.number).max().unwrap_or(0).max(start_of(self.epoch))
     }
 
-    pub(crate) fn begin_epoch(&mut self, epoch: u64) {
+    pub(crate) fn begin_epoch(&mut self, epoch: u32) {
         self.epoch = epoch;
-        self.last_serial = self.last_serial.max(epoch * EPOCH);
+        self.last_serial = self.last_serial.max(start_of(epoch));
     }
 
     /// Whether members know of numbers that this registry has not given: it is older than what it has signed.
@@ -76,7 +81,7 @@ impl Registry {
     /// twice, not even one that nobody reached has seen.
     pub fn merge(&self, at: UnixTime, who: &Actor, seen: &Seen) -> Vec<Event> {
         let mut merger = Merger::new(self, at, who);
-        let epoch = epoch_of(seen.highest).max(self.epoch) + 1;
+        let epoch = epoch_of(seen.highest).max(self.epoch).saturating_add(1);
         merger.emit(What::Epoch { epoch });
         let known: BTreeSet<u64> = self.revocations.iter().map(|r| r.number).collect();
         let mut new: Vec<Revocation> =
@@ -95,7 +100,7 @@ impl Registry {
                     merger.let_go(holder, &prefixes);
                     // Under one number there is one certificate.
                     let same = prefixes == issue.prefixes;
-                    let serial = if same { issue.serial } else { merger.now.last_serial + 1 };
+                    let serial = if same { issue.serial } else { merger.now.last_serial.saturating_add(1) };
                     merger.emit(What::Issued(Issue { serial, prefixes, ..issue.clone() }));
                 }
                 Some(cause) => merger.grant_ended(issue, cause, true),
@@ -120,7 +125,7 @@ impl Registry {
             return Vec::new();
         }
         let mut merger = Merger::new(self, at, who);
-        merger.emit(What::Epoch { epoch: self.epoch + 1 });
+        merger.emit(What::Epoch { epoch: self.epoch.saturating_add(1) });
         for issue in seen.newest(at) {
             let prefixes = merger.inside(&issue.prefixes);
             if prefixes.is_empty() {
@@ -178,7 +183,7 @@ impl<'a> Merger<'a> {
         if let Some(holder) = self.now.holder_named(&name) {
             return holder.id;
         }
-        let id = HolderId(self.now.last_id + 1);
+        let id = HolderId(self.now.last_id.saturating_add(1));
         self.emit(What::HolderAdded { id, name });
         id
     }
@@ -218,7 +223,7 @@ impl<'a> Merger<'a> {
             let is_it = |d: &Delegation| d.holder == holder && d.prefix == *prefix && d.state.is_live();
             if !across.iter().any(is_it) {
                 // First, since a holder without any delegation is gone.
-                let id = DelegationId(self.now.last_id + 1);
+                let id = DelegationId(self.now.last_id.saturating_add(1));
                 self.emit(What::Granted { id, holder, prefix: *prefix });
             }
             for old in across.iter().filter(|d| !is_it(d)) {
@@ -250,7 +255,7 @@ impl<'a> Merger<'a> {
         };
         let doomed: Vec<(u64, UnixTime)> = serials.filter_map(|serial| named(&serial)).collect();
         for (serial, until) in doomed {
-            let (number, what) = (self.now.last_revocation() + 1, Revoked::Serial(serial));
+            let (number, what) = (self.now.last_revocation().saturating_add(1), Revoked::Serial(serial));
             self.emit(What::Revocation(Revocation {
                 number,
                 what,
@@ -384,7 +389,7 @@ impl<'a> Merger<'a> {
         let mut all: Vec<Prefix> = self.now.delegations.values().filter(live).map(|d| d.prefix).collect();
         all.sort_unstable();
         all.dedup_by(|later, earlier| earlier.covers(*later));
-        let (serial, pools) = (self.now.last_serial + 1, self.inside(&issue.pools));
+        let (serial, pools) = (self.now.last_serial.saturating_add(1), self.inside(&issue.pools));
         self.emit(What::Issued(Issue { serial, prefixes: all, pools, holder: name, ..issue.clone() }));
     }
 }

@@ -240,7 +240,7 @@ pub struct Leaf {
 /// Who holds which prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registry {
-    pub(crate) epoch: u64,
+    pub(crate) epoch: u32,
     /// Brokers whose delegations were taken over.
     pub(crate) succeeded: BTreeSet<PublicKey>,
     pub(crate) policy: Policy,
@@ -280,7 +280,7 @@ impl Registry {
     }
 
     /// How often this registry was restored from a backup or took over from another: the high half of its numbers.
-    pub fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> u32 {
         self.epoch
     }
 

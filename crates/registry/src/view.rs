@@ -103,7 +103,7 @@ pub struct PrefixView {
 }
 
 /// A pool as shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PoolView {
     /// The pool and its policy.
     #[serde(flatten)]
@@ -114,6 +114,21 @@ pub struct PoolView {
     pub slots: u64,
     /// See `slots`.
     pub free: u64,
+    /// Which share of its addresses is delegated, 0 to 1.
+    pub share: f64,
+}
+
+/// How things are, in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Every pool.
+    pub pools: Vec<PoolView>,
+    /// Active holders.
+    pub holders: usize,
+    /// Requests that wait.
+    pub requests: usize,
+    /// Invitations that can still be used.
+    pub invitations: usize,
 }
 
 /// A request as shown.
@@ -126,6 +141,8 @@ pub struct RequestView {
     pub proposal: Option<Prefix>,
     /// Whether that is free.
     pub proposal_free: bool,
+    /// Whether a holder is called already as it would like to be.
+    pub name_taken: bool,
     /// What to name as seen in an [`Order`](crate::Order).
     pub revision: Revision,
 }
@@ -321,9 +338,21 @@ impl Registry {
             let touched =
                 blocks.iter().map(|p| 1u64.checked_shl(u32::from(len.saturating_sub(p.len()))).unwrap_or(0));
             let free = slots.saturating_sub(touched.fold(0, u64::saturating_add));
-            PoolView { pool: pool.clone(), delegations: within().count(), slots, free }
+            let part = |d: &Delegation| (-f64::from(d.prefix.len() - pool.prefix.len())).exp2();
+            let share = within().map(part).sum();
+            PoolView { pool: pool.clone(), delegations: within().count(), slots, free, share }
         };
         self.pools.values().map(view).collect()
+    }
+
+    /// How things are at `at`, in numbers.
+    pub fn summary(&self, at: UnixTime) -> Summary {
+        Summary {
+            pools: self.pool_views(),
+            holders: self.holders.values().filter(|holder| holder.state == HolderState::Active).count(),
+            requests: self.requests.len(),
+            invitations: self.invitations.values().filter(|one| one.state(at) == "open").count(),
+        }
     }
 
     /// The queue, oldest first.
@@ -338,7 +367,8 @@ impl Registry {
             let proposal = pools.filter_map(slot).next();
             let proposal_free = proposal.is_some_and(|slot| taken.overlapping(slot).is_none());
             let revision = self.revision(Subject::Request(request.id)).unwrap_or_default();
-            RequestView { request: request.clone(), proposal, proposal_free, revision }
+            let name_taken = self.holder_named(&request.name).is_some();
+            RequestView { request: request.clone(), proposal, proposal_free, name_taken, revision }
         };
         self.requests.values().map(view).collect()
     }
@@ -371,15 +401,9 @@ impl Registry {
 
     /// All invitations, and how they stand at `at`.
     pub fn invitation_views(&self, at: UnixTime) -> Vec<InvitationView> {
-        let state = |i: &Invitation| match i {
-            i if i.used_by.is_some() => "used",
-            i if i.withdrawn => "withdrawn",
-            i if i.expires <= at => "expired",
-            _ => "open",
-        };
         let view = |i: &Invitation| InvitationView {
             id: i.id,
-            state: state(i),
+            state: i.state(at),
             name: i.name.clone(),
             size: i.size,
             purpose: i.purpose,

@@ -885,3 +885,20 @@ fn a_full_pool_and_a_wrong_size_are_named() {
     let named = Join { secret: Some(secret), name: Some("Not a name".into()), ..ask(4) };
     assert_eq!(desk.join(named).map_err(|r| r.code()), Err("name_invalid"));
 }
+
+#[test]
+fn the_last_of_all_numbers_is_no_end_of_the_registry() {
+    let mut desk = Desk::open();
+    desk.admitted(1, "quintana");
+    let mut last = desk.registry.certificate_of(&key(1)).expect("certificate").clone();
+    last.serial = u64::MAX;
+    let seen = Seen { highest: u64::MAX, certificates: vec![last], revocations: vec![] };
+    for event in desk.registry.merge(desk.at(), &Actor::Operator, &seen) {
+        desk.registry.apply(&event);
+    }
+    assert_eq!(desk.registry.epoch(), u32::MAX);
+    assert_eq!(desk.registry.last_serial(), u64::MAX);
+    desk.admitted(2, "porto");
+    desk.operator(revoke("quintana", true)).expect("revoked");
+    assert_eq!(desk.registry.last_serial(), u64::MAX);
+}

@@ -245,3 +245,40 @@ fn effects_are_said_before_and_nothing_is_changed() {
     give(&mut registry, revoke(false)).expect("revoked");
     assert_eq!(preview(&registry, undo).expect("effects").gained, BTreeSet::from([held]));
 }
+
+#[test]
+fn the_summary_counts_what_the_lists_show() {
+    let mut registry = registry("2001:db8::/32");
+    admit(&mut registry, 0, "quintana", Some(p("2001:db8:8000::/34")), None);
+    admit(&mut registry, 1, "porto", Some(p("2001:db8::/33")), None);
+    give(&mut registry, Command::Suspend { holder: "porto".into(), reason: String::new() })
+        .expect("suspended");
+    let new = NewInvitation { valid_for: 60, name: None, size: None, purpose: Purpose::Admit };
+    for _ in 0..3 {
+        give(&mut registry, Command::Invite(new.clone())).expect("invited");
+    }
+    let last = registry.invitation_views(NOW).last().expect("an invitation").id;
+    give(&mut registry, Command::Withdraw { invitation: last }).expect("withdrawn");
+    let asked = key(2);
+    let join = Join {
+        key: asked,
+        sign: VerifyKey(asked.0),
+        name: Some("escuela".into()),
+        size: None,
+        ssid: None,
+        secret: None,
+        contact: None,
+    };
+    let events = registry.decide(NOW, &Actor::Node(asked), &Command::Join(join), &[7; 32]).expect("it waits");
+    events.iter().for_each(|event| registry.apply(event));
+    assert!(!registry.request_views()[0].name_taken);
+    // Meanwhile another is called so.
+    give(&mut registry, Command::Rename { holder: "porto".into(), to: "escuela".into() }).expect("renamed");
+    assert!(registry.request_views()[0].name_taken);
+    let summary = registry.summary(NOW);
+    assert_eq!((summary.holders, summary.requests, summary.invitations), (1, 1, 2));
+    // A half and a quarter, whether suspended or not.
+    assert!((summary.pools[0].share - 0.75).abs() < 1e-9, "{}", summary.pools[0].share);
+    let later = registry.summary(NOW + std::time::Duration::from_secs(61));
+    assert_eq!(later.invitations, 0);
+}

@@ -233,13 +233,16 @@ prefixes = ["2001:db8:4812:8000::/64"]
 keepalive = 25
 "#;
 
-const EVENTS: [&str; 6] = [
+const EVENTS: [&str; 9] = [
     r#"{"v":1,"at":1790000000,"who":"clock","what":{"epoch":{"epoch":1}}}"#,
     r#"{"v":1,"at":1790000000,"who":"clock","what":{"holder_added":{"id":1,"name":"quintana"}}}"#,
     r#"{"v":1,"at":1790000001,"who":"clock","what":{"key_added":{"holder":1,"key":"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=","sign":"BgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgY=","name":"quintana"}}}"#,
     r#"{"v":1,"at":1790000002,"who":"clock","what":{"granted":{"id":1,"holder":1,"prefix":"2001:db8:4812::/48"}}}"#,
     r#"{"v":1,"at":1790000003,"who":"clock","what":{"quarantined":{"id":1,"until":1790000900,"returns":true}}}"#,
     r#"{"v":1,"at":1790000004,"who":"clock","what":{"unreserved":{"prefix":"2001:db8:4813::/48"}}}"#,
+    r#"{"v":1,"at":1790000005,"who":"clock","what":{"issued":{"serial":18446744073709551615,"key":"BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=","sign":"BgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgY=","name":"quintana","holder":"quintana","prefixes":["2001:db8:4812::/48"],"pools":[],"roles":{"broker":false,"exit":false,"transit":true},"not_before":1790000000,"not_after":1790000900,"grace_until":1790001800}}}"#,
+    r#"{"v":1,"at":1790000006,"who":"clock","what":{"revocation":{"number":18446744073709551615,"what":{"serial":18446744073709551615},"cause":"revoked","at":1790000006,"until":1790001800}}}"#,
+    r#"{"v":1,"at":1790000007,"who":"clock","what":{"epoch":{"epoch":4294967295}}}"#,
 ];
 
 const REQUESTS: [&str; 8] = [
@@ -252,3 +255,13 @@ const REQUESTS: [&str; 8] = [
     "POST\n/api/v1/wireguard\n\n{\"name\":\"phone\",\"public_key\":\"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\",\"size\":null,\"psk\":true}",
     "POST\n/api/v1/leave\n\n",
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_events_among_the_seeds_are_events() {
+        for line in super::EVENTS {
+            serde_json::from_str::<ln6_registry::Event>(line).expect(line);
+        }
+    }
+}

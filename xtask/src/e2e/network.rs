@@ -37,7 +37,7 @@ pub(super) fn run(options: &[&str]) -> Result<()> {
 }
 
 fn tell(world: &Community, binary: &Path, pictures: &Path) -> Result<()> {
-    let server = Server::found(&world.server, binary)?;
+    let server = Server::found(&world.server, binary, &Founding::default())?;
     let gateways: Vec<Value> = world
         .sites
         .iter()
@@ -67,40 +67,45 @@ fn tell(world: &Community, binary: &Path, pictures: &Path) -> Result<()> {
     must(&mut command)
 }
 
-fn state(machine: &Namespace) -> PathBuf {
+pub(super) fn state(machine: &Namespace) -> PathBuf {
     machine.directory().join(format!("{}.state", machine.name()))
 }
 
+/// What a broker begins with.
+#[derive(Default)]
+pub(super) struct Founding<'a> {
+    /// Before each of its programs: where they may run.
+    pub(super) before: &'a [&'a str],
+    /// Its registry is a copy of this one.
+    pub(super) registry: Option<&'a Path>,
+}
+
 /// The broker: its daemon, and its page in a process of its own.
-struct Server {
-    link: String,
-    _daemon: Process,
-    _page: Process,
+pub(super) struct Server {
+    pub(super) link: String,
+    pub(super) daemon: Process,
+    pub(super) page: Process,
 }
 
 impl Server {
-    fn found(machine: &Namespace, binary: &Path) -> Result<Self> {
+    pub(super) fn found(machine: &Namespace, binary: &Path, founding: &Founding<'_>) -> Result<Self> {
         let state = state(machine);
-        let (binary, state) = (binary.to_str().context("path")?, state.to_str().context("path")?);
+        let (binary, dir) = (binary.to_str().context("path")?, state.to_str().context("path")?);
         let pool = format!("{}/{}", POOL.0, POOL.1);
         let words = |more: &[&str]| -> Vec<String> {
-            [binary, "--dir", state].iter().chain(more).map(|word| (*word).to_owned()).collect()
+            let program = [binary, "--dir", dir];
+            founding.before.iter().chain(&program).chain(more).map(|word| (*word).to_owned()).collect()
         };
-        let init = [
-            "init",
-            "--name",
-            "altermundi",
-            "--pool",
-            &pool,
-            "--public",
-            SERVER_NAME,
-            "--uplink",
-            "eth0",
-            "--json",
-        ];
+        let init = ["init", "--name", "altermundi", "--pool", &pool, "--public", SERVER_NAME];
+        let init = [&init[..], &["--uplink", "eth0", "--json"]].concat();
         let made: Value = serde_json::from_str(&machine.run(&borrowed(&words(&init)))?)?;
         let link = made["setup_link"].as_str().context("init printed no set-up link")?.to_owned();
-        let daemon = machine.spawn("server", &borrowed(&words(&["run"])))?;
+        // Its members are not there to be asked whether they know more.
+        let alone: &[&str] = if founding.registry.is_some() { &["--alone"] } else { &[] };
+        if let Some(registry) = founding.registry {
+            std::fs::copy(registry, state.join("registry.db"))?;
+        }
+        let daemon = machine.spawn("server", &borrowed(&words(&[&["run"], alone].concat())))?;
         let answers = |what: &[&str]| {
             let output = machine.exec(&borrowed(&words(what)));
             if output.success() { Ok(()) } else { Err(output.stderr) }
@@ -110,7 +115,7 @@ impl Server {
         wait_for("the broker's page", START, || {
             if page.stdout().contains("The admin page is at") { Ok(()) } else { Err(page.stderr()) }
         })?;
-        Ok(Server { link, _daemon: daemon, _page: page })
+        Ok(Server { link, daemon, page })
     }
 }
 

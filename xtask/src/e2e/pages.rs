@@ -1,4 +1,4 @@
-//! Every page of a made-up network: both themes, wide and on a phone; axe, widths, pictures. What a large one weighs.
+//! Every page of a made-up network: both themes, wide and on a phone; axe, widths, pictures.
 //! The API behind it, asked by a fuzzer that reads the description of it.
 
 use super::folder;
@@ -19,14 +19,22 @@ struct Fake {
 }
 
 impl Fake {
-    /// On a port that is free, with `holders` holders; passwords cost as much as elsewhere if `usual`.
-    fn start(profile: &str, holders: u32, usual: bool) -> Result<Self> {
+    /// On a port that is free, with a few dozen holders.
+    fn start() -> Result<Self> {
+        Fake::of(&[])
+    }
+
+    /// A gateway's page; `state` is a word of its lines.
+    fn gateway(state: &str) -> Result<Self> {
+        Fake::of(&["gateway", state])
+    }
+
+    fn of(kind: &[&str]) -> Result<Self> {
         let example = ["--package", "ln6-page", "--features", "fake", "--example", "fake"];
-        must(cargo(&["build", "--locked", "--profile", profile]).args(example))?;
-        let folder = if profile == "dev" { "debug" } else { profile };
-        let program = target()?.join(folder).join("examples/fake");
+        must(cargo(&["build", "--locked"]).args(example))?;
+        let program = target()?.join("debug/examples/fake");
         let mut command = Command::new(&program);
-        command.args(["0", &holders.to_string()]).args(usual.then_some("usual")).stdout(Stdio::piped());
+        command.args(["0", "40"]).args(kind).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let out = child.stdout.take().context("no output")?;
         let mut fake = Fake { child, address: String::new(), token: String::new() };
@@ -51,28 +59,31 @@ impl Drop for Fake {
 pub(super) fn run(options: &[&str]) -> Result<()> {
     let (only, readme) = match options {
         [] => ("", false),
+        ["--only", "gateway"] => return gateways(),
         ["--only", page] => (*page, false),
         ["--readme"] => ("overview", true),
         other => bail!("not understood: {}", other.join(" ")),
     };
     let pictures = target()?.join("e2e");
-    let fake = Fake::start("dev", 40, false)?;
+    let fake = Fake::start()?;
     let mut look = Command::new("node");
     look.arg(folder().join("look.mjs")).arg(&fake.address).arg(&pictures).arg(only);
     look.args(readme.then(|| root().join("docs/pictures")));
     must(&mut look)?;
+    if only.is_empty() {
+        gateways()?;
+    }
     eprintln!("pictures of every page are in {}", pictures.display());
     Ok(())
 }
 
-/// Five thousand gateways: how long each page takes, what it weighs, how much memory that needs.
-pub(super) fn weigh() -> Result<()> {
-    let fake = Fake::start("ci", 5000, true)?;
-    must(
-        Command::new("node")
-            .arg(folder().join("weigh.mjs"))
-            .args([&fake.address, &fake.child.id().to_string()]),
-    )
+/// The states in which a gateway's page is looked at; tests of the page look at all of them.
+const STATES: [&str; 5] = ["connected", "no_network", "waiting", "no_broker", "refused"];
+
+fn gateways() -> Result<()> {
+    let fakes: Vec<Fake> = STATES.iter().map(|state| Fake::gateway(state)).collect::<Result<_>>()?;
+    let at = STATES.iter().zip(&fakes).map(|(state, fake)| format!("{state}={}", fake.address));
+    must(Command::new("node").arg(folder().join("gateway.mjs")).arg(target()?.join("e2e")).args(at))
 }
 
 /// Nothing that fits the description of the API, and nothing that just does not, is answered with a 5xx.
@@ -84,7 +95,7 @@ pub(super) fn schema() -> Result<()> {
         let mut pip = Command::new("pip3");
         must(pip.arg("--python").arg(venv.join("bin/python")).args(["install", "--quiet", SCHEMATHESIS]))?;
     }
-    let fake = Fake::start("dev", 40, false)?;
+    let fake = Fake::start()?;
     let mut fuzz = Command::new(venv.join("bin/schemathesis"));
     fuzz.arg("run").arg(root().join("docs/reference/openapi.json"));
     fuzz.args(["--url", &fake.address, "--checks", "not_a_server_error"]);

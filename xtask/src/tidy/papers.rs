@@ -58,6 +58,29 @@ fn every_crate_is_on_the_map() {
     }
 }
 
+/// What stands in a text to be typed, line by line without the comments.
+fn commands(text: &str) -> Vec<&str> {
+    let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.flat_map(str::lines).map(|line| line.split(" #").next().unwrap_or_default().trim()).collect()
+}
+
+#[test]
+fn a_translation_has_the_commands_of_its_original() {
+    for original in ["README", "docs/book/src/tutorial/first-network"] {
+        let read =
+            |ending: &str| std::fs::read_to_string(root().join(format!("{original}{ending}"))).unwrap();
+        let (english, spanish, portuguese) = (read(".md"), read(".es.md"), read(".pt.md"));
+        assert!(commands(&english).len() > 5, "{original}: nothing to type was found");
+        assert_eq!(commands(&spanish), commands(&english), "{original}.es.md");
+        assert_eq!(commands(&portuguese), commands(&english), "{original}.pt.md");
+    }
+}
+
+#[test]
+fn what_is_typed_is_found_without_its_comment() {
+    assert_eq!(commands("a\n```sh\nln6d run   # now\nls\n```\nb\n```text\nno\n```\n"), ["ln6d run", "ls"]);
+}
+
 #[test]
 fn quotes_and_links_are_found() {
     assert_eq!(quoted("a `b` c `d`").collect::<Vec<_>>(), ["b", "d"]);

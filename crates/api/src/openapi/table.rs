@@ -145,8 +145,14 @@ fn node() -> Vec<Row> {
             vec![ask("peer", "the series of this peer, by name or key", of::<String>)],
         ),
         get::<GraphReport>("graph", "The network as this node sees it.", vec![]),
+        get::<WishReport>("wish", "What this node asks the broker for while it holds nothing.", vec![]),
         post::<request::Ask, PingReply>("ping"),
-        action("leave", "Gives the delegation back and forgets the network."),
+        action(
+            "leave",
+            "Gives the delegation back and forgets the network. A request that waits, or was refused, is forgotten.",
+        ),
+        post::<request::Joining, SetupReply>("join"),
+        post::<request::Sizing, ActionReply>("size"),
         post::<request::Leaf, WireguardReply>("wireguard"),
         Row {
             words: "Forgets a stock client; its address may be given to another.".to_owned(),

@@ -92,7 +92,8 @@ pub struct NodeInfo {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StandingInfo {
-    /// `alone`, `asking`, `waiting`, `refused`, `member`, `in_grace`, `revoked`, `suspended` or `expired`.
+    /// `alone`, `asking`, `waiting`, `refused`, `member`, `in_grace`, `revoked`, `suspended` or `expired`; `no_network`
+    /// while a node waits for an invitation: its network is all zero then, and its address `::`.
     pub state: String,
     /// Place in the queue, from 1, when waiting.
     pub place: Option<u32>,
@@ -463,7 +464,8 @@ pub struct DoctorReport {
 pub struct ActionReply {
     /// `approved`, `denied`, `revoked`, `suspended`, `resumed`, `replaced`, `replacement_invited`, `withdrawn`,
     /// `removed`, `left`, `resized`, `reserved`, `unreserved`, `undone`, `noted`, `renamed`, `limited`, `pool_set`,
-    /// `pool_closed`, `policy_set`, `roles_set`, `renumbering`, `saved`, `imported`; `kept` if it waits for
+    /// `pool_closed`, `policy_set`, `roles_set`, `renumbering`, `saved`, `imported`; of a gateway also
+    /// `asked` (for another size) and `forgotten` (a network that had given nothing); `kept` if it waits for
     /// `ln6d confirm` on the machine.
     pub done: String,
     /// To whom.
@@ -598,6 +600,25 @@ pub struct PageReply {
     pub setup_link: Option<String>,
     /// The command that leads to the page from another machine, while only this one can reach it.
     pub tunnel: Option<String>,
+}
+
+/// `GET /api/v1/wish`: what a node asks the broker for while it holds nothing.
+#[cfg(feature = "registry")]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct WishReport {
+    /// The length asked for; the broker's usual one if absent.
+    pub size: Option<u8>,
+    /// The mesh's network name.
+    pub ssid: Option<String>,
+    /// How the administrators reach whoever looks after this node.
+    pub contact: Option<String>,
+    /// The prefixes that the network name stands for, one in each known pool; of the size asked for, else /56.
+    pub proposals: Vec<Prefix>,
+    /// Interfaces that get a /64.
+    pub lans: Vec<String>,
+    /// Whether it belongs to no network and waits for an invitation.
+    pub waits: bool,
 }
 
 /// `ln6d key show`.

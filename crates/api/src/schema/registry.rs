@@ -389,6 +389,9 @@ pub struct RequestRow {
     pub id: String,
     /// The name it would like.
     pub name: Option<String>,
+    /// Whether a holder is called so already.
+    #[serde(default)]
+    pub name_taken: bool,
     /// The length it would like.
     pub size: Option<u8>,
     /// Its mesh's network name.

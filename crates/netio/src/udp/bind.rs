@@ -3,7 +3,7 @@
 use super::address::RawAddress;
 use super::receive::ReceiveRing;
 use super::send::SendRing;
-use super::{Udp, UdpCounters, UdpError, steer};
+use super::{Udp, UdpCounters, UdpError, filter, steer};
 use crate::poll::check;
 use ln6_overlay_core::forwarder::batch::Fragmentation;
 use portable_atomic::AtomicBool;
@@ -25,6 +25,8 @@ pub struct UdpOptions {
     pub segmentation: bool,
     /// Receive trains with `UDP_GRO` (Linux 5.0).
     pub gro: bool,
+    /// Have the kernel drop what is no message.
+    pub filter: bool,
     /// Firewall mark of what is sent, for policy routing (needs CAP_NET_ADMIN).
     pub mark: Option<u32>,
     /// Only by this network device (needs CAP_NET_RAW on older kernels).
@@ -39,6 +41,7 @@ impl Default for UdpOptions {
             send_buffer: 4 << 20,
             segmentation: true,
             gro: true,
+            filter: true,
             mark: None,
             device: None,
         }
@@ -78,6 +81,11 @@ impl Udp {
         for socket in &sockets {
             set_up(socket, address.is_ipv6(), options)?;
         }
+        if options.filter && !filter_all(&sockets) {
+            tracing::info!(
+                "the kernel takes no socket filter: noise is dropped by the forwarder, at a higher cost"
+            );
+        }
         if workers > 1 {
             steer::attach(sockets[0].as_fd())?;
         }
@@ -102,7 +110,12 @@ impl Udp {
         let gro = options.gro && set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
         // Only asked for, never set for the whole socket: that would break single datagrams.
         let segmentation = options.segmentation && get(&socket, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
-        let counters = UdpCounters { segmentation: AtomicBool::new(segmentation), ..UdpCounters::default() };
+        let socket = Arc::new(socket);
+        let counters = UdpCounters {
+            segmentation: AtomicBool::new(segmentation),
+            socket: Arc::downgrade(&socket),
+            ..UdpCounters::default()
+        };
         Udp {
             local,
             receive: ReceiveRing::new(gro),
@@ -111,6 +124,13 @@ impl Udp {
             socket,
         }
     }
+}
+
+/// Whether all of them filter now.
+fn filter_all(sockets: &[OwnedFd]) -> bool {
+    // Each for itself: a filter on some of them is better than on none.
+    let refused = sockets.iter().filter(|socket| filter::attach(socket.as_fd()).is_err()).count();
+    refused == 0
 }
 
 /// A socket that shares its port with nobody, and the address it has.
@@ -184,8 +204,7 @@ fn bound_port(socket: &OwnedFd) -> Result<u16, UdpError> {
 fn set_up(socket: &OwnedFd, v6: bool, options: &UdpOptions) -> Result<(), UdpError> {
     buffer(socket, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, options.receive_buffer);
     buffer(socket, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, options.send_buffer);
-    // Nice to have, each: without them ECN is not carried, overflows are not seen.
-    let _ = set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
+    // Nice to have, each: without them ECN is not carried.
     let _ = set(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1);
     set_fragmentation(socket.as_raw_fd(), true, Fragmentation::Free);
     if v6 {
@@ -252,6 +271,21 @@ fn set_bytes(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value
         )
     })?;
     Ok(())
+}
+
+/// Datagrams that the kernel dropped at this socket, modulo 2^32; `None` before Linux 4.12.
+pub(super) fn drops(socket: &OwnedFd) -> Option<u32> {
+    /// `SO_MEMINFO`, which the `libc` crate has for some systems only.
+    const MEMINFO: libc::c_int = 55;
+    const DROPS: usize = libc::SK_MEMINFO_DROPS as usize;
+    let mut words = [0u32; DROPS + 1];
+    let mut len = size_of_val(&words) as libc::socklen_t;
+    // SAFETY: `words` and `len` live through the call; the kernel writes at most `len` octets.
+    #[allow(unsafe_code)]
+    let done = check(unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, MEMINFO, words.as_mut_ptr().cast(), &mut len)
+    });
+    (done.is_ok() && len as usize == size_of_val(&words)).then_some(words[DROPS])
 }
 
 fn get(socket: &OwnedFd, level: libc::c_int, name: libc::c_int) -> io::Result<libc::c_int> {

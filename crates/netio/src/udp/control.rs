@@ -21,8 +21,6 @@ pub(super) struct Received {
     /// Length of each datagram but the last, if several were merged.
     pub(super) stride: Option<u32>,
     pub(super) ecn: Ecn,
-    /// Datagrams that the receive buffer had no room for, so far.
-    pub(super) overflow: Option<u32>,
 }
 
 impl Control {
@@ -61,7 +59,6 @@ impl Control {
         while let Some((level, kind, data, next)) = split(rest) {
             match (level, kind) {
                 (libc::SOL_UDP, libc::UDP_GRO) => received.stride = number(data),
-                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => received.overflow = number(data),
                 (libc::IPPROTO_IP, libc::IP_TOS) => received.ecn = Ecn(data.first().map_or(0, |tos| tos & 3)),
                 (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                     received.ecn = Ecn(number(data).map_or(0, |class| class as u8 & 3));
@@ -104,7 +101,7 @@ mod tests {
         let at = control.push(at, libc::SOL_UDP, libc::UDP_GRO, &1452i32.to_ne_bytes());
         let at = control.push(at, libc::IPPROTO_IP, libc::IP_TOS, &[0xb9]);
         let received = control.read(at);
-        assert_eq!(received, Received { stride: Some(1452), ecn: Ecn(1), overflow: None });
+        assert_eq!(received, Received { stride: Some(1452), ecn: Ecn(1) });
         let end = control.write(Some(1452), Ecn(3), false);
         assert_eq!(end, 2 * HEAD + align(2) + align(4));
     }

@@ -6,7 +6,6 @@ use super::{UdpCounters, count};
 use crate::poll::check;
 use ln6_overlay_core::Path;
 use ln6_overlay_core::forwarder::batch::{Span, UdpRead};
-use portable_atomic::Ordering;
 use std::io::ErrorKind;
 use std::os::fd::RawFd;
 
@@ -137,9 +136,6 @@ impl ReceiveRing {
         // A `socklen_t` with musl.
         #[allow(clippy::unnecessary_cast)]
         let control = self.controls[at].read(header.msg_controllen as usize);
-        if let Some(overflow) = control.overflow {
-            counters.overflowed.store(overflow.into(), Ordering::Relaxed);
-        }
         if header.msg_flags & libc::MSG_TRUNC != 0 || len > slot.len {
             count(&counters.truncated);
             return None;

@@ -1,9 +1,7 @@
 //! Which worker gets a datagram: the owner of its receiver index, whatever address it comes from.
 
-use super::UdpError;
-use crate::poll::check;
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use super::{UdpError, program};
+use std::os::fd::BorrowedFd;
 
 /// Loads an octet of the UDP payload.
 const LOAD: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
@@ -27,18 +25,6 @@ const PROGRAM: [libc::sock_filter; 7] = [
 
 /// Attaches the program to the group of sockets that `socket` belongs to. Sockets are numbered in the order they were bound.
 pub(super) fn attach(socket: BorrowedFd<'_>) -> Result<(), UdpError> {
-    let mut filter = PROGRAM;
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the program and its instructions live through the call; the kernel copies and verifies them.
-    #[allow(unsafe_code)]
-    let result = check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_REUSEPORT_CBPF,
-            (&raw const program).cast(),
-            size_of::<libc::sock_fprog>() as libc::socklen_t,
-        )
-    });
-    result.map(|_| ()).map_err(|error: io::Error| UdpError::of("SO_ATTACH_REUSEPORT_CBPF", error))
+    program::attach(socket, libc::SO_ATTACH_REUSEPORT_CBPF, &PROGRAM)
+        .map_err(|error| UdpError::of("SO_ATTACH_REUSEPORT_CBPF", error))
 }

@@ -18,12 +18,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) fn run(admin: &Admin, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     let config = Config::load(layout)?;
-    if config.broker.is_none() {
-        return Err(CliError::new(
-            Trouble::NotABroker,
-            "this node delegates nothing, so there is nothing to administer",
-        ));
-    }
     let account = config.page.user.as_deref().map(Account::find).transpose()?;
     if let Some(name) = &admin.password {
         return set_password(name, admin.role, layout, account.as_ref(), output);

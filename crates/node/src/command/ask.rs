@@ -1,6 +1,8 @@
 //! Commands that are one question to the daemon.
 
 use super::output::Output;
+#[cfg(feature = "broker")]
+use crate::api::Sizing;
 use crate::api::{ApiRequest, Prefixes};
 #[cfg(feature = "broker")]
 use crate::cli;
@@ -9,6 +11,8 @@ use crate::client::Client;
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::Layout;
 use crate::render::{Render, Style};
+#[cfg(feature = "broker")]
+use crate::schema::{ActionReply, WishReport};
 use crate::schema::{
     CertList, PeerList, PrefixList, ReloadReply, RouteList, Schema, SessionList, StatusReport,
 };
@@ -27,6 +31,12 @@ pub(super) fn run(command: &Command, layout: &Layout, output: &Output) -> Result
             show::<PrefixList>(&client, &ApiRequest::Prefixes(Prefixes::default()), output)
         }
         Command::Certs => show::<CertList>(&client, &ApiRequest::Certs, output),
+        #[cfg(feature = "broker")]
+        Command::Size(cli::Size { size: Some(size) }) => {
+            show::<ActionReply>(&client, &ApiRequest::Size(Sizing { size: *size }), output)
+        }
+        #[cfg(feature = "broker")]
+        Command::Size(_) => show::<WishReport>(&client, &ApiRequest::Wish, output),
         Command::Reload => show::<ReloadReply>(&client, &ApiRequest::Reload, output),
         _ => Err(CliError::new(Trouble::Internal, "this command is not implemented")),
     }

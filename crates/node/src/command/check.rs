@@ -58,7 +58,7 @@ pub(super) fn key(layout: &Layout, output: &Output) -> Result<Exit, CliError> {
 }
 
 /// The public side of an identity.
-pub(super) fn describe(identity: &Identity, network: Option<ln6_types::Fingerprint>) -> KeyReply {
+pub(crate) fn describe(identity: &Identity, network: Option<ln6_types::Fingerprint>) -> KeyReply {
     let key = identity.secret.public();
     let router_id = ln6_crypto::router_id(&key);
     let address = network.as_ref().map(|network| NetworkUla::of(network).node_address(&router_id));

@@ -4,13 +4,15 @@ use super::check::describe;
 use super::init::interface;
 use super::look_around;
 use super::output::Output;
+use crate::api::ApiRequest;
 use crate::cli::Join;
+use crate::client::Client;
 use crate::config::{Config, Endpoint, KnownBroker, Lan, Network, NodeName, PORT, Secret, render};
 use crate::doctor::CLOCK_FLOOR;
 use crate::error::{CliError, Exit, Trouble};
 use crate::files::identity::Identity;
 use crate::files::{Layout, atomic};
-use crate::schema::{Problem, SetupReply, Severity, Time};
+use crate::schema::{Problem, ReloadReply, SetupReply, Severity, Time};
 use ln6_crypto::{Link, LinkError};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -19,6 +21,24 @@ use std::time::Duration;
 const LOOKUP: Duration = Duration::from_secs(3);
 
 pub(super) fn run(join: &Join, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
+    let (_, link, mut reply) = carry_out(join, layout)?;
+    reply.problems = look_around(layout).into_iter().chain(unknown_names(&link.endpoints)).collect();
+    if UnixStream::connect(&layout.socket).is_ok() {
+        reply.next = goes_on(layout).unwrap_or_else(|| "restart the daemon".into());
+    }
+    output.show(reply);
+    Ok(Exit::Ok)
+}
+
+/// A daemon that waits for an invitation takes the new configuration and goes on by itself.
+fn goes_on(layout: &Layout) -> Option<String> {
+    let reply: ReloadReply = Client::new(layout).get(&ApiRequest::Reload).ok()?;
+    let joined = reply.changes.iter().any(|change| change.what == "network" && !change.needs_restart);
+    joined.then(|| format!("{} status", layout.command))
+}
+
+/// Writes the configuration and, if there is none yet, the identity of a member: what `join` does, wherever it is said.
+pub(crate) fn carry_out(join: &Join, layout: &Layout) -> Result<(Config, Link, SetupReply), CliError> {
     let link = read_link(&join.link, Time::now())?;
     let old = Config::load_file(&layout.config)?;
     let updated = old.is_some();
@@ -33,8 +53,7 @@ pub(super) fn run(join: &Join, layout: &Layout, output: &Output) -> Result<Exit,
         files.insert(0, layout.identity.display().to_string());
     }
     let key = describe(&identity, Some(link.network));
-    let running = UnixStream::connect(&layout.socket).is_ok();
-    output.show(SetupReply {
+    let reply = SetupReply {
         done: if updated { "updated" } else { "joined" }.into(),
         name: config.node.name.to_string(),
         key: Some(key.key),
@@ -45,10 +64,10 @@ pub(super) fn run(join: &Join, layout: &Layout, output: &Output) -> Result<Exit,
         root_key: None,
         setup_link: None,
         kept,
-        problems: look_around(layout).into_iter().chain(unknown_names(&link.endpoints)).collect(),
-        next: if running { "restart the daemon".into() } else { format!("{} run", layout.command) },
-    });
-    Ok(Exit::Ok)
+        problems: Vec::new(),
+        next: format!("{} run", layout.command),
+    };
+    Ok((config, link, reply))
 }
 
 /// Reads a link; with a clock that can be trusted, one that has expired is refused before anything is written.
@@ -196,7 +215,7 @@ fn chosen_name(join: &Join, link: &Link) -> Result<Option<NodeName>, CliError> {
     })
 }
 
-fn machine_name() -> NodeName {
+pub(crate) fn machine_name() -> NodeName {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     NodeName::near(text.trim())
 }
@@ -227,7 +246,7 @@ fn text(value: Option<&str>, most: usize, option: &str) -> Result<Option<String>
 }
 
 /// The identity there is, or a new one.
-fn own_identity(layout: &Layout) -> Result<(Identity, bool), CliError> {
+pub(crate) fn own_identity(layout: &Layout) -> Result<(Identity, bool), CliError> {
     if layout.identity.exists() {
         return Identity::load(&layout.identity).map(|identity| (identity, false));
     }

@@ -24,17 +24,25 @@ pub(super) fn run(layout: &Layout, output: &Output) -> Result<Exit, CliError> {
     output.confirm("Give the prefix back and leave the network?")?;
     let reply: ActionReply = Client::new(layout).get(&ApiRequest::Leave)?;
     forget(layout, config)?;
+    put_state_aside(layout)?;
     output.show(reply);
     Ok(Exit::Ok)
 }
 
-fn forget(layout: &Layout, mut config: Config) -> Result<(), CliError> {
+/// Forgets the network in the configuration; the same whoever does it, and however often.
+pub(crate) fn forget(layout: &Layout, mut config: Config) -> Result<Config, CliError> {
     config.network = None;
     config.join = Join::default();
     atomic::replace(&layout.config, render(&config).as_bytes())?;
     layout.hand_over(&layout.config)?;
-    if layout.state.exists() {
-        atomic::keep_aside(&layout.state, "left")?;
+    Ok(config)
+}
+
+/// Puts what the node kept of the network aside.
+pub(crate) fn put_state_aside(layout: &Layout) -> Result<(), CliError> {
+    // A daemon that waits for the next invitation may be faster.
+    match atomic::keep_aside(&layout.state, "left") {
+        Err(_) if !layout.state.exists() => Ok(()),
+        other => other.map(|_| ()),
     }
-    Ok(())
 }

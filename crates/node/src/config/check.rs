@@ -33,6 +33,7 @@ pub(super) fn fault<T>(at: &Spanned<T>, message: impl Into<String>) -> Fault {
 pub(super) fn config(raw: raw::Config) -> Checked<Config> {
     let node = node(&raw.node)?;
     let lans = lans(&raw.lan, &node.interface)?;
+    let page = page(&raw)?;
     Ok(Config {
         network: raw.network.as_ref().map(network).transpose()?,
         join: raw.join.as_ref().map(join).transpose()?.unwrap_or_default(),
@@ -45,10 +46,15 @@ pub(super) fn config(raw: raw::Config) -> Checked<Config> {
         keylist: raw.keylist.as_ref().map(super::keylist::keylist).transpose()?,
         #[cfg(feature = "broker")]
         notify: raw.notify.as_ref().map(super::keylist::notify).transpose()?,
-        page: raw.page.as_ref().map(super::page::page).transpose()?.unwrap_or_default(),
+        page,
         node,
         lans,
     })
+}
+
+fn page(raw: &raw::Config) -> Checked<super::Page> {
+    let read = raw.page.as_ref().map(|page| super::page::page(page, raw.broker.is_some())).transpose()?;
+    Ok(read.unwrap_or_default())
 }
 
 /// What to seal with; `auto` = as measured.

@@ -1,4 +1,4 @@
-//! `[page]`: how the admin page is reached, and as whom it runs.
+//! `[page]`: how the page of a broker or a gateway is reached, and as whom it runs.
 
 use super::check::{Checked, fault, line_of_text};
 use super::tree::table;
@@ -28,11 +28,21 @@ pub struct Page {
     pub proxy: bool,
     /// Whether the daemon serves the page itself, in a thread without capabilities.
     pub inside: bool,
+    /// Whether everybody who reaches a gateway's page may look at it without login.
+    pub guests: bool,
 }
 
 impl Default for Page {
     fn default() -> Self {
-        Page { user: None, listen: LISTEN, hosts: Vec::new(), tls: None, proxy: false, inside: false }
+        Page {
+            user: None,
+            listen: LISTEN,
+            hosts: Vec::new(),
+            tls: None,
+            proxy: false,
+            inside: false,
+            guests: false,
+        }
     }
 }
 
@@ -45,10 +55,18 @@ table! {
         key: Option<Spanned<String>>,
         proxy: Option<bool>,
         inside: Option<bool>,
+        guests: Option<Spanned<bool>>,
     }
 }
 
-pub(super) fn page(raw: &RawPage) -> Checked<Page> {
+pub(super) fn page(raw: &RawPage, broker: bool) -> Checked<Page> {
+    if let Some(guests) = raw.guests.as_ref().filter(|guests| broker && *guests.get_ref()) {
+        return Err(fault(
+            guests,
+            "a broker's page shows who holds what and how they are reached, so nobody looks at it without login: remove \
+             guests",
+        ));
+    }
     let path = |text: &Spanned<String>| line_of_text(text, 1024).map(PathBuf::from);
     let tls = match (&raw.certificate, &raw.key) {
         (Some(certificate), Some(key)) => Some((path(certificate)?, path(key)?)),
@@ -64,14 +82,19 @@ pub(super) fn page(raw: &RawPage) -> Checked<Page> {
         hosts: raw.hosts.iter().map(host).collect::<Checked<_>>()?,
         proxy: raw.proxy.unwrap_or(false),
         inside: raw.inside.unwrap_or(false),
+        guests: raw.guests.as_ref().is_some_and(|guests| *guests.get_ref()),
         tls,
     };
     match &raw.listen {
-        Some(at) if !page.listen.ip().is_loopback() && page.tls.is_none() && !page.proxy => Err(fault(
-            at,
-            "passwords would cross the network in the open: add certificate and key, or proxy = true if a proxy in \
-             front encrypts, or listen on 127.0.0.1 and come by 'ssh -L'",
-        )),
+        // Where guests may look, nobody is logged in but from this machine.
+        Some(at) if !page.listen.ip().is_loopback() && page.tls.is_none() && !page.proxy && !page.guests => {
+            Err(fault(
+                at,
+                "passwords would cross the network in the open: add certificate and key, or proxy = true if a proxy in \
+                 front encrypts, or listen on 127.0.0.1 and come by 'ssh -L'; a gateway may be shown to everybody without \
+                 login by guests = true",
+            ))
+        }
         _ => Ok(page),
     }
 }
@@ -128,6 +151,8 @@ pub(super) fn write(out: &mut String, page: &Page) {
     set(out, "proxy", page.proxy, !page.proxy);
     out.push_str("# Shall the daemon serve it itself, without 'ln6d admin'?\n");
     set(out, "inside", page.inside, !page.inside);
+    out.push_str("# May everybody who reaches it look without login? On a gateway; changes need a login in any case.\n");
+    set(out, "guests", page.guests, !page.guests);
 }
 
 #[cfg(test)]
@@ -147,7 +172,7 @@ mod tests {
         let usual = read("").expect("usual");
         assert_eq!((usual.clone(), usual.listen.to_string()), (Page::default(), "127.0.0.1:6690".to_owned()));
         let full = "user = \"www\"\nlisten = \"[::]:443\"\nhosts = [\"VM.example.net\"]\ncertificate = \"a.crt\"\n\
-                    key = \"a.key\"\nproxy = true\ninside = true\n";
+                    key = \"a.key\"\nproxy = true\ninside = true\nguests = true\n";
         let config =
             Config::parse(&format!("[node]\nname = \"vm\"\n[page]\n{full}"), Path::new("F")).expect("full");
         assert_eq!(config.page.hosts, ["vm.example.net"]);
@@ -162,6 +187,16 @@ mod tests {
         assert!(read("listen = \"0.0.0.0:6690\"\nproxy = true").is_ok());
         assert!(read("listen = \"[::]:443\"\ncertificate = \"c\"\nkey = \"k\"").is_ok());
         assert!(read("listen = \"[::1]:6690\"").is_ok());
+    }
+
+    #[test]
+    fn a_gateway_may_be_shown_to_everybody_and_a_broker_may_not() {
+        let page = read("listen = \"0.0.0.0:6690\"\nguests = true").expect("a gateway");
+        assert!(page.guests);
+        let broker =
+            "[node]\nname = \"vm\"\n[[broker.pools]]\nprefix = \"2001:db8::/40\"\n[page]\nguests = true\n";
+        let error = Config::parse(broker, Path::new("F")).expect_err("refused");
+        assert!(error.message.starts_with("F:6: a broker's page shows who holds what"), "{error}");
     }
 
     #[test]

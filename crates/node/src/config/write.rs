@@ -30,7 +30,7 @@ pub fn render(config: &Config) -> Zeroizing<String> {
     section(
         &mut out,
         "page",
-        "The admin page of a broker, 'ln6d admin': a process of its own, with an account of its own, which asks this one.",
+        "The page of a broker or a gateway, 'ln6d admin': a process of its own, with an account of its own, which asks this one.",
     );
     super::page::write(&mut out, &config.page);
     out

@@ -373,6 +373,9 @@ impl super::Daemon {
     ) {
         let wall = ln6_host::clock::wall();
         let network = self.node.network;
+        if renew && self.broker.is_some() && request.network == network {
+            self.hear_wish(self.clock.now(), wall, from, &request);
+        }
         match &self.broker {
             // Nobody would believe what it signs.
             Some(_) if super::hearing::revoked(&self.control, wall).is_some() => {

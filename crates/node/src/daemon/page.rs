@@ -1,4 +1,4 @@
-//! The admin page inside the daemon's process, for small set-ups: a thread of its own, without capabilities, that asks the
+//! The page inside the daemon's process, for small set-ups: a thread of its own, without capabilities, that asks the
 //! API socket as any other page does.
 
 use crate::config::Config;
@@ -9,13 +9,13 @@ use crate::schema::{Problem, Severity};
 
 /// Opens its doors while this process may, if it is wanted here. What is in its way is not in the network's.
 pub(super) fn open(layout: &Layout, config: &Config) -> Result<Option<Doors>, Problem> {
-    if !config.page.inside || config.broker.is_none() {
+    if !config.page.inside {
         return Ok(None);
     }
     page::open(layout, config).map(Some).map_err(|error| Problem {
         code: error.code.into_owned(),
         severity: Severity::Error,
-        message: format!("the admin page is not served: {}", error.message),
+        message: format!("the page is not served: {}", error.message),
         hint: error.hint,
     })
 }
@@ -37,10 +37,10 @@ pub(super) fn start(layout: &Layout, config: &Config, doors: Doors) -> Result<()
             .map_err(failed)
             .and_then(|runtime| runtime.block_on(page::serve(&layout, &config, doors)));
         if let Err(error) = served {
-            tracing::error!(error = %error.message, "the admin page is not served any more");
+            tracing::error!(error = %error.message, "the page is not served any more");
         }
     };
     std::thread::Builder::new().name("ln6d-page".to_owned()).spawn(serve).map_err(failed)?;
-    tracing::info!(address, "serving the admin page");
+    tracing::info!(address, "serving the page");
     Ok(())
 }

@@ -8,9 +8,11 @@ use crate::daemon::{Daemon, Waiting};
 use crate::error::{ApiError, CliError, Trouble, stable_code};
 use crate::from_view;
 use crate::metrics::{self, Measured};
+#[cfg(not(feature = "broker"))]
+use crate::schema::ActionReply;
 use crate::schema::{
-    ActionReply, BrokerSummary, CertList, Count, ExitInfo, LanRow, NodeInfo, PathKind, PeerList, PeerSummary,
-    PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList, StandingInfo, StatusReport, Time,
+    BrokerSummary, CertList, Count, ExitInfo, LanRow, NodeInfo, PathKind, PeerList, PeerSummary, PingReply,
+    PrefixList, PrefixRow, ReloadReply, RouteList, SessionList, StandingInfo, StatusReport, Time,
 };
 use ln6_overlay_core::Path;
 use ln6_overlay_core::control::Command;
@@ -63,6 +65,21 @@ impl Daemon {
             ApiRequest::Routes => Reply::of(RouteList { routes: from_view::routes(&self.control.view(now)) }),
             ApiRequest::Certs => Reply::of(CertList { certs: from_view::certs(&self.control.view(now)) }),
             ApiRequest::Doctor => Reply::of(self.doctor()),
+            #[cfg(feature = "broker")]
+            ApiRequest::Leave => Reply::of(self.give_back(now)?),
+            #[cfg(feature = "broker")]
+            ApiRequest::Wish => Reply::of(self.wish_report(now)),
+            #[cfg(feature = "broker")]
+            ApiRequest::Size(sizing) => Reply::of(self.ask_for_size(now, sizing.size)?),
+            #[cfg(feature = "broker")]
+            ApiRequest::Join(_) => {
+                return Err(CliError::new(
+                    Trouble::AlreadyMember,
+                    "this node does not wait for an invitation: it has a network, or has just left one",
+                )
+                .hint("leave first; a daemon that is started by 'ln6d run --wait' waits for the next one"));
+            }
+            #[cfg(not(feature = "broker"))]
             ApiRequest::Leave => {
                 let prefixes = self.control.view(now).me.prefixes;
                 self.control
@@ -197,6 +214,8 @@ impl Daemon {
         let all = DropReason::ALL
             .iter()
             .map(|reason| Count { reason: reason.name().to_owned(), count: total(*reason) });
+        let at_socket = self.workers.counters().iter().map(|worker| worker.udp.dropped()).sum();
+        let all = all.chain([Count { reason: "at_socket".to_owned(), count: at_socket }]);
         all.filter(|count| count.count > 0).collect()
     }
 
@@ -211,6 +230,7 @@ impl Daemon {
             handshakes: view.handshakes,
             routes: (in_use, view.routes.len() as u64 - in_use),
             figures: self.figures(),
+            sockets: self.sockets(),
         };
         self.with_broker_summary(answer, move |summary| {
             measured.status.broker = summary;
@@ -225,6 +245,18 @@ impl Daemon {
             .map(|figure| Count { reason: figure.name().to_owned(), count: total(*figure) })
             .chain([self.priority_exhausted()])
             .collect()
+    }
+
+    /// What went wrong at the sockets, all of them together.
+    fn sockets(&self) -> Vec<Count> {
+        let mut sum: Vec<Count> = Vec::new();
+        for (event, count) in self.workers.counters().iter().flat_map(|worker| worker.udp.all()) {
+            match sum.iter_mut().find(|known| known.reason == event) {
+                Some(known) => known.count += count,
+                None => sum.push(Count { reason: event.to_owned(), count }),
+            }
+        }
+        sum
     }
 
     /// What certificates say of who holds what, for nodes that are no broker.

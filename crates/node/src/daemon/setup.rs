@@ -39,7 +39,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Packets the kernel keeps for us while we are busy.
 const TUN_QUEUE: u32 = 1000;
 /// Requests of the command line that may wait.
-const CALLS: usize = 64;
+pub(super) const CALLS: usize = 64;
 /// How long a name server may take at the start.
 const LOOKUP: Duration = Duration::from_secs(3);
 
@@ -49,6 +49,10 @@ pub(crate) struct Options {
     pub(crate) config: Config,
     #[cfg(feature = "broker")]
     pub(crate) alone: bool,
+    #[cfg(feature = "broker")]
+    pub(crate) wait: bool,
+    #[cfg(feature = "broker")]
+    pub(super) held: super::waiting::Held,
     pub(crate) log: LogLevel,
 }
 
@@ -72,8 +76,14 @@ pub(crate) struct Parts {
     pub(crate) ipv4_only: bool,
     pub(crate) started: UnixTime,
     pub(crate) stats: Vec<Arc<Stats>>,
+    /// Whether it waits for another network once it has left this one.
+    #[cfg(feature = "broker")]
+    pub(super) wait: bool,
+    #[cfg(feature = "broker")]
+    held: super::waiting::Held,
     _lock: Lock,
-    _api: tokio::task::JoinHandle<()>,
+    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "it lives as long as the node"))]
+    api: tokio::task::JoinHandle<()>,
 }
 
 /// A broker's keys and papers.
@@ -115,6 +125,10 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
         config,
         #[cfg(feature = "broker")]
         alone,
+        #[cfg(feature = "broker")]
+        wait,
+        #[cfg(feature = "broker")]
+        mut held,
         log,
     } = options;
     layout.create()?;
@@ -183,13 +197,24 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     let (port, ipv4_only) = (udp.port, udp.ipv4_only);
     let (parts, stats) = worker_parts(&config, tun, udp)?;
     let page_user = page_account(&config);
+    #[cfg(not(feature = "broker"))]
     let api = open_api(&layout, page_user.as_ref())?;
+    #[cfg(feature = "broker")]
+    let api = held_api(&layout, page_user.as_ref(), &mut held)?;
     let mut trial = Trial(Some(layout.socket.clone()));
     #[cfg(feature = "broker")]
-    let page = super::page::open(&layout, &config).unwrap_or_else(|problem| {
-        findings.push(problem);
-        None
-    });
+    let page = match super::page::open(&layout, &config) {
+        _ if held.page => None,
+        Ok(doors) => doors,
+        Err(problem) => {
+            findings.push(problem);
+            None
+        }
+    };
+    #[cfg(feature = "broker")]
+    {
+        held.page |= page.is_some();
+    }
     let right = super::privileges::right_to_priority(config.node.priority);
     super::privileges::drop_privileges(right)?;
     let (workers, events) = spawn_workers(parts, clock, right.keep()).map_err(internal)?;
@@ -229,8 +254,12 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
             layout,
             config,
             log,
+            #[cfg(feature = "broker")]
+            wait,
+            #[cfg(feature = "broker")]
+            held,
             _lock: lock,
-            _api: api,
+            api,
         },
         clock,
         control,
@@ -587,7 +616,7 @@ impl Service for Door {
 }
 
 /// The page's account. Without it the page is not heard; nothing else suffers.
-fn page_account(config: &Config) -> Option<nix::unistd::User> {
+pub(super) fn page_account(config: &Config) -> Option<nix::unistd::User> {
     let name = config.page.user.as_deref()?;
     match nix::unistd::User::from_name(name) {
         Ok(Some(user)) => Some(user),
@@ -599,7 +628,7 @@ fn page_account(config: &Config) -> Option<nix::unistd::User> {
 }
 
 /// Takes the API socket away again if the start fails: nobody should find the socket of a daemon that is not there.
-struct Trial(Option<std::path::PathBuf>);
+pub(super) struct Trial(pub(super) Option<std::path::PathBuf>);
 
 impl Drop for Trial {
     fn drop(&mut self) {
@@ -611,7 +640,10 @@ impl Drop for Trial {
 }
 
 /// Opens the API socket, for the page's account too. Where the daemon is not root, that account is in its group.
-fn open_api(layout: &Layout, page: Option<&nix::unistd::User>) -> Result<tokio::net::UnixListener, CliError> {
+pub(super) fn open_api(
+    layout: &Layout,
+    page: Option<&nix::unistd::User>,
+) -> Result<tokio::net::UnixListener, CliError> {
     let listener = api::bind(&layout.socket)?;
     if let Some(user) = page.filter(|_| nix::unistd::Uid::effective().is_root()) {
         nix::unistd::chown(&layout.socket, None, Some(user.gid))
@@ -620,7 +652,22 @@ fn open_api(layout: &Layout, page: Option<&nix::unistd::User>) -> Result<tokio::
     Ok(listener)
 }
 
-fn serve_api(
+/// The API socket that is open already, or a new one. Of it one more handle is kept, if it may be needed again.
+#[cfg(feature = "broker")]
+fn held_api(
+    layout: &Layout,
+    page: Option<&nix::unistd::User>,
+    held: &mut super::waiting::Held,
+) -> Result<tokio::net::UnixListener, CliError> {
+    let door = match held.door.take() {
+        Some(door) => door,
+        None => open_api(layout, page)?.into_std().map_err(internal)?,
+    };
+    held.door = Some(door.try_clone().map_err(internal)?);
+    tokio::net::UnixListener::from_std(door).map_err(internal)
+}
+
+pub(super) fn serve_api(
     listener: tokio::net::UnixListener,
     page: Option<u32>,
     config: &Config,
@@ -709,6 +756,13 @@ impl Parts {
         self.config.firewall = new.firewall;
         self.config.wireguard = new.wireguard;
         Ok(Reload { changes, stock, gone, lan_side: lan_side(&self.config) })
+    }
+
+    /// Stops answering, and gives back what the next life of this process needs.
+    #[cfg(feature = "broker")]
+    pub(super) fn let_go(&mut self) -> Result<super::waiting::Held, CliError> {
+        self.api.abort();
+        Ok(std::mem::take(&mut self.held))
     }
 
     pub(crate) fn remove_socket(&self) {

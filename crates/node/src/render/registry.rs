@@ -42,7 +42,10 @@ impl Render for RequestList {
         for request in &self.requests {
             table.row(vec![
                 request.id.clone().into(),
-                Cell::or_dash(request.name.clone()),
+                match &request.name {
+                    Some(name) if request.name_taken => Cell::toned(format!("{name} (taken)"), Tone::Warn),
+                    name => Cell::or_dash(name.clone()),
+                },
                 Cell::or_dash(request.size.map(|size| format!("/{size}"))),
                 Cell::or_dash(request.proposed.map(|prefix| prefix.to_string())),
                 Cell::or_dash(request.ssid.clone()),
@@ -97,6 +100,7 @@ mod tests {
         let request = RequestRow {
             id: "3".into(),
             name: Some("escuela".into()),
+            name_taken: false,
             size: Some(56),
             ssid: None,
             key: PublicKey([3; 32]),
@@ -105,7 +109,7 @@ mod tests {
             since: Time::from_secs(1_789_999_700),
             revision: 0,
         };
-        let shown = show(&RequestList { requests: vec![request] });
+        let shown = show(&RequestList { requests: vec![request.clone()] });
         let expected = [
             "ID  NAME     ASKS  WOULD GET           CONTACT          WAITS  KEY",
             " 3  escuela  /56   2001:db8:4813::/56  ana@example.net  5 min  AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=",
@@ -114,6 +118,8 @@ mod tests {
         ];
         assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
         assert_eq!(show(&RequestList::default()), "Nobody waits.\n");
+        let taken = RequestRow { name_taken: true, ..request };
+        assert!(show(&RequestList { requests: vec![taken] }).contains(" escuela (taken)  /56 "));
     }
 
     #[test]

@@ -36,6 +36,32 @@ impl Render for ActionReply {
     }
 }
 
+#[cfg(feature = "broker")]
+impl Render for crate::schema::WishReport {
+    fn render(&self, style: Style) -> String {
+        let mut out = String::new();
+        let mut line = |name: &str, value: String| {
+            if !value.is_empty() {
+                let _ = writeln!(out, "{name:<13}{value}");
+            }
+        };
+        line(
+            "Size",
+            self.size.map_or_else(|| "what the broker usually gives".to_owned(), |size| format!("/{size}")),
+        );
+        line("Network name", self.ssid.clone().unwrap_or_default());
+        let proposals: Vec<_> =
+            self.proposals.iter().map(|prefix| style.paint.bold(&prefix.to_string())).collect();
+        line("Stands for", proposals.join(", "));
+        line("LANs", self.lans.join(", "));
+        line("Contact", self.contact.clone().unwrap_or_default());
+        if self.waits {
+            out.push_str("This node belongs to no network yet and waits for an invitation.\n");
+        }
+        out
+    }
+}
+
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

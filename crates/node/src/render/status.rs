@@ -75,7 +75,7 @@ fn standing(standing: &StandingInfo) -> (String, Tone) {
             (format!("waiting for an administrator{place}"), Tone::Warn)
         }
         "refused" => ("refused by the broker".into(), Tone::Bad),
-        "alone" => ("in no network".into(), Tone::Warn),
+        "alone" | "no_network" => ("in no network".into(), Tone::Warn),
         other => (other.replace('_', " "), Tone::Bad),
     }
 }

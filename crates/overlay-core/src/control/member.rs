@@ -111,24 +111,7 @@ impl Control {
         }
         let Some(ask) = self.wants_grant(now, &key) else { return };
         self.ask_at = now + Duration::from_secs(3);
-        let proof = join_proof(&self.signing, &self.network, &self.key);
-        let wish = self.wish.clone();
-        let request = JoinRequest {
-            network: self.network,
-            name: self.name.clone(),
-            holder: None,
-            size: wish.as_ref().map_or(0, |wish| wish.size),
-            ssid: wish.as_ref().and_then(|wish| wish.ssid.clone()),
-            // An invitation is of one broker; another has no use for its secret.
-            secret: wish
-                .as_ref()
-                .filter(|wish| ask == Ask::Join && wish.broker.is_none_or(|broker| broker == key))
-                .and_then(|wish| wish.secret),
-            sign: self.signing.verify_key(),
-            proof,
-            contact: wish.and_then(|wish| wish.contact),
-            leaf: false,
-        };
+        let request = self.request(&key, ask);
         if matches!(self.standing, Standing::Alone) {
             self.standing = Standing::Asking;
         }
@@ -137,6 +120,48 @@ impl Control {
             idx,
             if ask == Ask::Join { Body::Join(request) } else { Body::Renew(request) },
         );
+    }
+
+    /// What the broker `key` is asked. A renewal says no size: one that does is a wish for another.
+    fn request(&self, key: &PublicKey, ask: Ask) -> JoinRequest {
+        let wish = self.wish.as_ref();
+        let joins = wish.filter(|_| ask == Ask::Join);
+        JoinRequest {
+            network: self.network,
+            name: self.name.clone(),
+            holder: None,
+            size: joins.map_or(0, |wish| wish.size),
+            ssid: wish.and_then(|wish| wish.ssid.clone()),
+            // An invitation is of one broker; another has no use for its secret.
+            secret: joins
+                .filter(|wish| wish.broker.is_none_or(|broker| broker == *key))
+                .and_then(|wish| wish.secret),
+            sign: self.signing.verify_key(),
+            proof: join_proof(&self.signing, &self.network, &self.key),
+            contact: wish.and_then(|wish| wish.contact.clone()),
+            leaf: false,
+        }
+    }
+
+    /// Asks for another size: whoever waits asks anew, whoever holds something lets its brokers know of the wish.
+    fn ask_for_size(&mut self, now: Instant, size: u8) -> Result<(), Refusal> {
+        let wish = self.wish.as_mut().ok_or(Refusal::NoBroker)?;
+        wish.size = size;
+        if self.held.is_empty() {
+            (self.join_at, self.ask_at) = (now, now);
+            return Ok(());
+        }
+        let brokers = self.givers(self.wall(now));
+        if brokers.is_empty() {
+            return Err(Refusal::NoBroker);
+        }
+        for idx in brokers {
+            let Some(key) = self.peers.get(idx).map(|peer| peer.key) else { continue };
+            self.want(now, idx);
+            let request = JoinRequest { size, ..self.request(&key, Ask::Renew) };
+            self.say_reliably(now, idx, Body::Renew(request));
+        }
+        Ok(())
     }
 
     pub(crate) fn handle_join_reply(&mut self, now: Instant, idx: PeerIdx, reply: JoinReply) {
@@ -693,6 +718,11 @@ impl Control {
                 self.plan_changed = true;
             }
             Command::Addresses { of, addresses } => self.learn_addresses(now, of, &addresses),
+            Command::Size(size) => self.ask_for_size(now, size)?,
+            Command::Withdraw => {
+                self.wish = None;
+                self.stand(Standing::Alone);
+            }
             Command::Leave => self.leave(now)?,
             Command::Shutdown => {
                 self.routing.shutdown(now);

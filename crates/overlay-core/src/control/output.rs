@@ -113,6 +113,10 @@ pub enum Command {
         /// Where it may be.
         addresses: Vec<SocketAddr>,
     },
+    /// Asks for a prefix of this length: anew if nothing is held, else as a wish that an administrator decides about.
+    Size(u8),
+    /// Asks for nothing any more.
+    Withdraw,
     /// Gives the delegation back to the broker.
     Leave,
     /// Says goodbye to neighbours before the process ends.

@@ -3,6 +3,8 @@
 use crate::Path;
 use crate::forwarder::mail::Event;
 use core::ops::Range;
+/// What datagrams that are worth reading look like.
+pub use ln6_crypto::message::{SHAPES, Shape};
 
 /// A range of octets in the worker's arena.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

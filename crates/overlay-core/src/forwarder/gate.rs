@@ -1,5 +1,5 @@
 //! The gate before control's queue: what a stranger sends is judged here, by the worker that read it, so that a flood
-//! costs this worker some hashing and control nothing.
+//! costs this worker little hashing and control nothing.
 //!
 //! A handshake message passes if its length and type are exact, its mac1 is right and its source has tokens left. From where
 //! a peer is it draws on that peer's tokens, so that no flood from elsewhere keeps sessions from being renewed. From anywhere else it
@@ -14,6 +14,7 @@ use core::net::SocketAddr;
 use ln6_crypto::cookie::CookieChecker;
 use ln6_crypto::keys::hash;
 use ln6_crypto::limit::{Rate, SourceLimit};
+use ln6_crypto::mac::has_mac2;
 use ln6_crypto::message::{COOKIE_LEN, Kind};
 use ln6_types::Instant;
 
@@ -40,9 +41,10 @@ impl fmt::Debug for Gate {
 const LOADED: u8 = 50;
 /// Sources that are told apart.
 const SOURCES: usize = 2048;
-/// Handshake messages of strangers who have proven nothing that a worker passes in a second: each costs control two
-/// Diffie–Hellman computations before it can tell noise from a key.
-const UNPROVEN: u64 = 400;
+/// Handshake messages of strangers who have proven nothing that a worker passes, in a second and at once: each costs control
+/// Diffie–Hellman computations before it can tell noise from a key. At once are more, for the day when a whole network comes
+/// back; who asks all the time is a flood, and then addresses are proven.
+const UNPROVEN: (u64, u64) = (100, 400);
 /// The same from the addresses of peers, for all of them together.
 const FAMILIAR: u64 = 1000;
 /// Cookie replies a worker makes in a second: each costs a MAC and a sealing, a twentieth of a handshake.
@@ -82,7 +84,7 @@ impl Porter {
         Porter {
             unproven: limit(b"ln6d gate unproven"),
             proven: limit(b"ln6d gate proven"),
-            all_unproven: TokenBucket::new(UNPROVEN, UNPROVEN),
+            all_unproven: TokenBucket::new(UNPROVEN.0, UNPROVEN.1),
             all_familiar: TokenBucket::new(FAMILIAR, FAMILIAR / 4),
             cookies: TokenBucket::new(COOKIES, COOKIES / 4),
             replies: TokenBucket::new(COOKIE_REPLIES, COOKIE_REPLIES),
@@ -98,6 +100,8 @@ impl Porter {
 
     /// Judges a message of type 1, 2 or 3 that came straight from `source`; `familiar` are the tokens of the peer that is
     /// there.
+    ///
+    /// What is cheap comes first: a message of which nothing can come, whatever it says, is dropped before it costs a hash.
     pub(crate) fn judge(
         &mut self,
         now: Instant,
@@ -107,6 +111,12 @@ impl Porter {
         familiar: Option<&mut TokenBucket>,
     ) -> Verdict {
         let is_reply = Kind::of(message) == Some(Kind::CookieReply);
+        let mut familiar = familiar;
+        let is_familiar = familiar.as_mut().is_some_and(|tokens| tokens.has(now));
+        let proves = has_mac2(message);
+        if !is_reply && !is_familiar && !proves && !self.unproven_may_pass(now) && !self.cookies.has(now) {
+            return Verdict::Drop(DropReason::HandshakeLimited);
+        }
         let checked = if is_reply { None } else { gate.cookies.check(message) };
         if !is_reply && checked.is_none() {
             return Verdict::Drop(DropReason::BadMac1);
@@ -115,13 +125,17 @@ impl Porter {
             return Verdict::Pass;
         }
         let Some(checked) = checked else {
-            let pass = self.unproven.take(now, source.ip()) && self.replies.take(now, 1);
+            let pass =
+                self.replies.has(now) && self.unproven.take(now, source.ip()) && self.replies.take(now, 1);
             return if pass { Verdict::Pass } else { Verdict::Drop(DropReason::HandshakeLimited) };
         };
-        if !self.loaded && self.unproven.take(now, source.ip()) && self.all_unproven.take(now, 1) {
+        if self.unproven_may_pass(now)
+            && self.unproven.take(now, source.ip())
+            && self.all_unproven.take(now, 1)
+        {
             return Verdict::Pass;
         }
-        if gate.cookies.verify_mac2(checked, source) {
+        if proves && gate.cookies.verify_mac2(checked, source) {
             let pass = self.proven.take(now, source.ip());
             return if pass { Verdict::Pass } else { Verdict::Drop(DropReason::HandshakeLimited) };
         }
@@ -131,6 +145,11 @@ impl Porter {
         Verdict::Cookie(gate.cookies.make_reply(checked, source, self.nonce()))
     }
 
+    /// Whether a stranger may pass who has proven nothing, if its source has tokens.
+    fn unproven_may_pass(&mut self, now: Instant) -> bool {
+        !self.loaded && self.all_unproven.has(now)
+    }
+
     /// Judges a message that a neighbour relayed: it has no address to prove, but the neighbour has tokens.
     pub(crate) fn judge_relayed(
         now: Instant,
@@ -138,10 +157,14 @@ impl Porter {
         message: &[u8],
         tokens: &mut TokenBucket,
     ) -> Verdict {
+        if !tokens.has(now) {
+            return Verdict::Drop(DropReason::HandshakeLimited);
+        }
         if Kind::of(message) != Some(Kind::CookieReply) && gate.cookies.check(message).is_none() {
             return Verdict::Drop(DropReason::BadMac1);
         }
-        if tokens.take(now, 1) { Verdict::Pass } else { Verdict::Drop(DropReason::HandshakeLimited) }
+        tokens.take(now, 1);
+        Verdict::Pass
     }
 
     fn nonce(&mut self) -> [u8; 24] {
@@ -248,10 +271,33 @@ mod tests {
         let passed = (0..2000)
             .filter(|n| porter.judge(NOW, &gate, &forged, somewhere(*n), None) == Verdict::Pass)
             .count();
-        assert_eq!(passed as u64, UNPROVEN);
+        assert_eq!(passed as u64, UNPROVEN.1);
         let later = Instant::from_micros(2_000_000);
         let verdict = porter.judge(later, &gate, &forged, source(1), None);
         assert_eq!(verdict, Verdict::Pass, "a second later there is room again");
+    }
+
+    #[test]
+    fn a_message_of_which_nothing_can_come_is_not_looked_at() {
+        let (mut porter, gate, mut jar) = (Porter::new(&[1; 32]), gate(), CookieJar::new(&ME));
+        let foreign = initiation(&mut CookieJar::new(&PublicKey([8; 32])));
+        let forged = initiation(&mut CookieJar::new(&ME));
+        let judge = |porter: &mut Porter, message: &[u8]| porter.judge(NOW, &gate, message, source(1), None);
+        assert_eq!(judge(&mut porter, &foreign), Verdict::Drop(DropReason::BadMac1));
+        porter.set_queue_fill(100);
+        let Verdict::Cookie(reply) = judge(&mut porter, &initiation(&mut jar)) else { panic!("no cookie") };
+        jar.open_reply(NOW, &reply).expect("cookie");
+        while matches!(judge(&mut porter, &forged), Verdict::Cookie(_)) {}
+        // Its mac1 would say otherwise, had anybody looked.
+        assert_eq!(judge(&mut porter, &foreign), Verdict::Drop(DropReason::HandshakeLimited));
+        assert_eq!(
+            judge(&mut porter, &initiation(&mut jar)),
+            Verdict::Pass,
+            "who holds a cookie needs no other"
+        );
+        let later = Instant::from_micros(2_000_000);
+        let verdict = porter.judge(later, &gate, &foreign, source(1), None);
+        assert_eq!(verdict, Verdict::Drop(DropReason::BadMac1), "cookies are to be had again");
     }
 
     #[test]

@@ -19,14 +19,24 @@ impl TokenBucket {
         TokenBucket { rate, burst, level: burst.saturating_mul(MICROS), at: Instant::ZERO }
     }
 
-    /// Takes `n` tokens, or none.
-    pub(crate) fn take(&mut self, now: Instant, n: u64) -> bool {
+    /// Whether there is a token to take.
+    pub(crate) fn has(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.level >= MICROS
+    }
+
+    fn fill(&mut self, now: Instant) {
         let elapsed = now.as_micros().saturating_sub(self.at.as_micros());
         self.at = self.at.max(now);
         self.level = self
             .level
             .saturating_add(elapsed.saturating_mul(self.rate))
             .min(self.burst.saturating_mul(MICROS));
+    }
+
+    /// Takes `n` tokens, or none.
+    pub(crate) fn take(&mut self, now: Instant, n: u64) -> bool {
+        self.fill(now);
         match self.level.checked_sub(n.saturating_mul(MICROS)) {
             Some(rest) => {
                 self.level = rest;
@@ -48,7 +58,8 @@ mod tests {
         assert!((0..3).all(|_| bucket.take(tenth(0), 1)));
         assert!(!bucket.take(tenth(0), 1));
         assert!(bucket.take(tenth(1), 1));
-        assert!(!bucket.take(tenth(1), 1));
+        assert!(!bucket.take(tenth(1), 1) && !bucket.has(tenth(1)));
+        assert!(bucket.has(tenth(1000)));
         assert!(bucket.take(tenth(1000), 3));
         assert!(!bucket.take(tenth(1000), 1));
     }

@@ -14,7 +14,7 @@ use ln6_registry::{
     HolderState, InvitationView, KeyState, KeyView, PAGE, Policy, PoolView, PrefixQuery, PrefixSort,
     PrefixView, Purpose, ReservationView, Roles,
 };
-use ln6_types::{Prefix, UnixTime};
+use ln6_types::UnixTime;
 use tokio::sync::oneshot;
 
 type Answer = oneshot::Sender<Result<Reply, ApiError>>;
@@ -275,6 +275,7 @@ fn request_row(asked: Asked) -> RequestRow {
     RequestRow {
         id: request.id.to_string(),
         name: Some(request.name),
+        name_taken: asked.view.name_taken,
         size: request.size,
         ssid: request.ssid,
         key: request.key,
@@ -376,30 +377,11 @@ pub(super) fn admission(admission: Admission) -> &'static str {
 }
 
 fn pools(context: &Context, answer: Answer) {
-    let desk = context.desk.clone();
-    let wall = context.wall;
-    let reply = move |listed: Result<Listed, Refused>| {
-        let pools = match listed {
-            Ok(Listed::Pools(pools)) => pools,
-            Ok(_) => return send(answer, Err(other_list())),
-            Err(why) => return send(answer, Err(refused(why))),
-        };
-        let used = move |listed: Result<Listed, Refused>| {
-            let made = listed.map_err(refused).and_then(|listed| match listed {
-                Listed::Prefixes(held) => {
-                    let row = |view: PoolView| pool_info(view, &held);
-                    Ok(Reply::of(PoolList { pools: pools.into_iter().map(row).collect() }))
-                }
-                _ => Err(other_list()),
-            });
-            send(answer, made);
-        };
-        desk.list(wall, List::Prefixes, Box::new(used));
-    };
-    context.desk.list(wall, List::Pools, Box::new(reply));
+    let make = listed!(Pools, pools => PoolList { pools: all(pools, pool_info) });
+    ask(context, List::Pools, answer, make);
 }
 
-fn pool_info(view: PoolView, held: &[PrefixView]) -> PoolInfo {
+fn pool_info(view: PoolView) -> PoolInfo {
     let pool = view.pool;
     PoolInfo {
         prefix: pool.prefix,
@@ -412,14 +394,8 @@ fn pool_info(view: PoolView, held: &[PrefixView]) -> PoolInfo {
         delegations: u32::try_from(view.delegations).unwrap_or(u32::MAX),
         slots: view.slots,
         free: view.free,
-        used_ratio: used(pool.prefix, held.iter().map(|view| view.prefix)),
+        used_ratio: view.share,
     }
-}
-
-/// Which share of a pool is delegated.
-pub(super) fn used(pool: Prefix, held: impl Iterator<Item = Prefix>) -> f64 {
-    let inside = held.filter(|prefix| pool.covers(*prefix));
-    inside.fold(0.0, |sum, prefix| sum + (-f64::from(prefix.len() - pool.len())).exp2())
 }
 
 fn audit(context: &Context, which: api::Audit, answer: Answer) {
