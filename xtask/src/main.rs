@@ -26,7 +26,7 @@ cargo xtask COMMAND
   check                         format, clippy, tidy, documentation, licences
   bench [ARGUMENT...]           the benchmarks, with arguments for criterion
   bench peers [OPTION...]       ln6d beside other tunnels, in namespaces (root)
-  bench relay | offloads | trouble | flows | workers | syscalls [OPTION...]
+  bench relay | offloads | trouble | flows | workers | syscalls | paced | hot [OPTION...]
                                 the data plane in hard conditions; says which aims hold (root)
   size                          build what a router gets; fails if it is too large
   fuzz  [--seconds N | --runs N] [TARGET]

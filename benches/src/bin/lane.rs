@@ -52,7 +52,7 @@ fn main() -> Outcome<()> {
         tun: Some(tun),
         udp,
     });
-    let (workers, _events) = spawn_workers(parts.collect(), Clock::start())?;
+    let (workers, _events) = spawn_workers(parts.collect(), Clock::start(), || ())?;
     let path = Path::Udp((var("THERE")?.parse::<std::net::IpAddr>()?, PORT).into());
     meet(workers.mail(), suite, side, path)?;
     loop {

@@ -17,6 +17,8 @@ pub enum Mail {
     Segmentation(bool),
     /// Merge (or stop merging) packets into superpackets towards its TUN.
     Coalescing(bool),
+    /// Go before other threads of the machine (or stop doing so).
+    Priority(bool),
     /// Finish the batch and end.
     Stop,
 }

@@ -3,10 +3,13 @@
 //! A round is: read what arrived by UDP, take the mail, hand both to the forwarder, send what came of it; then the same for the
 //! TUN. Only when both have nothing more does it sleep. In a steady flow it makes no system call beside reading and writing.
 
+mod credit;
 mod engine;
+mod rank;
 mod spawn;
 
 pub use engine::Engine;
+pub use rank::{PriorityCounters, allow_priority};
 pub use spawn::{WorkerParts, Workers, spawn_workers};
 
 use crate::Clock;
@@ -18,6 +21,7 @@ use crate::udp::{Udp, UdpCounters};
 use ln6_overlay_core::forwarder::arena::ArenaLayout;
 use ln6_overlay_core::forwarder::batch::{Batch, UdpRead};
 use portable_atomic::{AtomicU64, Ordering};
+use rank::Priority;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -43,6 +47,8 @@ pub struct WorkerCounters {
     pub without_tun: AtomicU64,
     /// How often it slept.
     pub sleeps: AtomicU64,
+    /// Whether it goes before others.
+    pub priority: PriorityCounters,
 }
 
 /// Whether a side may have more to read.
@@ -75,6 +81,7 @@ struct Worker<E> {
     events: EventSender,
     clock: Clock,
     poller: Poller,
+    priority: Priority,
     counters: Arc<WorkerCounters>,
     layout: ArenaLayout,
     arena: Box<[u8]>,
@@ -91,6 +98,7 @@ impl<E: Engine> Worker<E> {
             let socket = if ready.socket { self.outside() } else { self.take_mail().map(|()| Side::Drained) };
             let Ok(socket) = socket else { return Ok(()) };
             let device = if ready.device { self.inside() } else { Side::Drained };
+            self.priority.worked(self.clock.now());
             ready = match (socket, device) {
                 (Side::Drained, Side::Drained) => self.sleep()?,
                 _ => Ready::ALL,
@@ -163,6 +171,7 @@ impl<E: Engine> Worker<E> {
                 }
                 Mail::Segmentation(on) => self.udp.set_segmentation(on),
                 Mail::Coalescing(on) => self.tun.iter_mut().for_each(|tun| tun.set_coalescing(on)),
+                Mail::Priority(on) => self.priority.want(on),
                 Mail::Stop => {
                     self.finish();
                     return Err(Stopped);
@@ -224,6 +233,7 @@ impl<E: Engine> Worker<E> {
             true => self.poller.wait(timeout)?,
             false => Readable::default(),
         };
+        self.priority.slept(self.clock.now());
         self.mailbox.awake(readable.has(self.mailbox.raw_fd()));
         // What strangers sent may have been taken meanwhile: without this, an idle gate would ask for cookies once too often.
         self.engine.set_queue_fill(self.events.fill());

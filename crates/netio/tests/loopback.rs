@@ -338,7 +338,8 @@ fn start(tun: bool) -> (Workers, EventReceiver, Option<TunEnd>, UdpSocket, Socke
     let (tun, end) =
         if tun { tun_pair(true).map(|(tun, end)| (Some(tun), Some(end))).unwrap() } else { (None, None) };
     let engine = Pipe { peer: Path::Udp(far.local_addr().unwrap()) };
-    let (workers, events) = spawn_workers(vec![WorkerParts { engine, tun, udp }], Clock::start()).unwrap();
+    let (workers, events) =
+        spawn_workers(vec![WorkerParts { engine, tun, udp }], Clock::start(), || ()).unwrap();
     (workers, events, end, far, near)
 }
 

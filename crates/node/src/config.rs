@@ -95,6 +95,8 @@ pub struct Node {
     pub log: Level,
     /// Whether the kernel's segmentation offloads are used where they work.
     pub offload: bool,
+    /// Whether forwarder threads go before the machine's other threads, as far as their credit reaches.
+    pub priority: bool,
     /// What to seal with between ln6d nodes; `None` = what this machine is fastest with.
     pub suite: Option<Suite>,
 }
@@ -113,6 +115,7 @@ impl Node {
             public: Vec::new(),
             log: Level::Info,
             offload: true,
+            priority: true,
             suite: None,
         }
     }

@@ -25,6 +25,7 @@ mod notify;
 mod outlook;
 #[cfg(feature = "broker")]
 mod page;
+mod priority;
 pub(crate) mod privileges;
 #[cfg(feature = "broker")]
 mod registry_calls;

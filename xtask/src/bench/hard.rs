@@ -1,8 +1,11 @@
-//! How the data plane behaves in hard conditions: `cargo xtask bench relay | offloads | trouble | flows | workers | syscalls`.
+//! How the data plane behaves in hard conditions: `cargo xtask bench relay | offloads | trouble | flows | workers |
+//! syscalls | paced | hot`.
 //! Each writes Markdown and JSON to `target/bench`, and says which of its aims hold.
 
 mod flows;
+mod hot;
 mod offloads;
+mod paced;
 mod relay;
 mod syscalls;
 mod trouble;
@@ -24,6 +27,8 @@ pub(super) fn case(name: &str) -> Option<fn(&Options) -> Result<()>> {
         "flows" => flows::run,
         "workers" => workers::run,
         "syscalls" => syscalls::run,
+        "paced" => paced::run,
+        "hot" => hot::run,
         _ => return None,
     })
 }

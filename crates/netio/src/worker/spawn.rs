@@ -1,5 +1,7 @@
 //! Starting and stopping the workers.
 
+use super::credit::Allowance;
+use super::rank::Priority;
 use super::{Engine, Worker, WorkerCounters};
 use crate::Clock;
 use crate::events::{EventReceiver, EventSender, Failure, event_queues};
@@ -12,7 +14,7 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, available_parallelism};
 
 /// What a worker works with.
 #[derive(Debug)]
@@ -33,18 +35,24 @@ pub struct Workers {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Starts a thread for each of `parts`, in the order of the sockets. Privileges must be dropped before: they belong to threads.
+/// Starts a thread for each of `parts`, in the order of the sockets. `begin` is the first thing that each does: capabilities belong to
+/// threads, and a worker needs none.
 pub fn spawn_workers<E: Engine>(
     parts: Vec<WorkerParts<E>>,
     clock: Clock,
+    begin: fn(),
 ) -> io::Result<(Workers, EventReceiver)> {
     let (events, receiver) = event_queues()?;
+    let allowance = Allowance::of(parts.len(), available_parallelism().map_or(1, usize::from));
     let mut workers = Workers { mail: Vec::new(), counters: Vec::new(), threads: Vec::new() };
     for (number, parts) in parts.into_iter().enumerate() {
         let (sender, mailbox) = mailbox()?;
-        let worker = Worker::new(number, parts, mailbox, events.clone(), clock)?;
+        let worker = Worker::new(number, parts, mailbox, events.clone(), clock, allowance)?;
         let counters = Arc::clone(&worker.counters);
-        let thread = Builder::new().name(format!("ln6d-worker-{number}")).spawn(move || supervise(worker))?;
+        let thread = Builder::new().name(format!("ln6d-worker-{number}")).spawn(move || {
+            begin();
+            supervise(worker);
+        })?;
         workers.mail.push(sender);
         workers.counters.push(counters);
         workers.threads.push(thread);
@@ -74,6 +82,7 @@ impl<E: Engine> Worker<E> {
         mailbox: Mailbox,
         events: EventSender,
         clock: Clock,
+        allowance: Allowance,
     ) -> io::Result<Self> {
         let WorkerParts { engine, tun, udp } = parts;
         let layout = engine.layout();
@@ -82,6 +91,7 @@ impl<E: Engine> Worker<E> {
             udp: udp.counters(),
             ..WorkerCounters::default()
         };
+        let counters = Arc::new(counters);
         let worker = Worker {
             number,
             engine,
@@ -91,7 +101,8 @@ impl<E: Engine> Worker<E> {
             events,
             clock,
             poller: Poller::new()?,
-            counters: Arc::new(counters),
+            priority: Priority::new(clock.now(), allowance, Arc::clone(&counters)),
+            counters,
             layout,
             arena: vec![0; layout.len as usize].into_boxed_slice(),
             batch: Batch::with_capacity(),
@@ -116,6 +127,14 @@ impl Workers {
     /// The mailbox of each, in order.
     pub fn mail(&self) -> &[MailSender] {
         &self.mail
+    }
+
+    /// Sends the same to each.
+    pub fn tell(&self, mail: impl Fn() -> Mail) {
+        self.mail.iter().for_each(|worker| {
+            // One that is gone has told why.
+            worker.send(mail());
+        });
     }
 
     /// The counters of each, in order.

@@ -66,9 +66,9 @@ const SUITES: [(&str, Option<Suite>); 3] = [
 
 fn node(raw: &raw::Node) -> Checked<Node> {
     let listen = port(raw.listen.as_ref())?.unwrap_or(PORT);
-    let offload = match &raw.offload {
-        Some(word) => choose(word, &[("auto", true), ("off", false)])?,
-        None => true,
+    let on = |word: &Option<Spanned<String>>| match word {
+        Some(word) => choose(word, &[("auto", true), ("off", false)]),
+        None => Ok(true),
     };
     let suite = raw.suite.as_ref().map(|word| choose(word, &SUITES)).transpose()?.flatten();
     Ok(Node {
@@ -82,7 +82,8 @@ fn node(raw: &raw::Node) -> Checked<Node> {
             .map_or(TRANSIT_LIMIT, |limit| limit as u32),
         public: raw.public.iter().map(|text| endpoint(text, Some(listen))).collect::<Checked<_>>()?,
         log: raw.log.as_ref().map(|word| choose(word, &Level::ALL)).transpose()?.unwrap_or_default(),
-        offload,
+        offload: on(&raw.offload)?,
+        priority: on(&raw.priority)?,
         suite,
     })
 }

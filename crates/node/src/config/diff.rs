@@ -22,6 +22,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     note("node.public", a.public != b.public, true);
     note("node.log", a.log != b.log, false);
     note("node.offload", a.offload != b.offload, true);
+    note("node.priority", a.priority != b.priority, true);
     note("node.suite", a.suite != b.suite, true);
     note("network", old.network != new.network, true);
     note("join", old.join != new.join, true);

@@ -34,6 +34,7 @@ table! {
         pub(super) public: Vec<Spanned<String>>,
         pub(super) log: Option<Spanned<String>>,
         pub(super) offload: Option<Spanned<String>>,
+        pub(super) priority: Option<Spanned<String>>,
         pub(super) suite: Option<Spanned<String>>,
     }
 }

@@ -29,6 +29,7 @@ fn full() -> Config {
             public: vec![endpoint("gw.example.net"), endpoint("[2001:db8::1]:443")],
             log: Level::Debug,
             offload: false,
+            priority: false,
             suite: Some(Suite::Aes256Gcm),
             ..Node::new(name("quintana"))
         },

@@ -98,6 +98,8 @@ fn node(out: &mut String, node: &Node) {
     set(out, "log", quote(node.log.word()), node.log == usual.log);
     out.push_str("# Segmentation offloads of the kernel: \"auto\" or \"off\".\n");
     set(out, "offload", quote(if node.offload { "auto" } else { "off" }), node.offload);
+    out.push_str("# Forwarding threads go before other programs, within bounds: \"auto\" (where the kernel lets them) or \"off\".\n");
+    set(out, "priority", quote(if node.priority { "auto" } else { "off" }), node.priority);
     out.push_str("# Cipher between ln6d nodes: \"auto\" (the faster one here), \"aes-256-gcm\" or \"chacha20-poly1305\".\n");
     set(out, "suite", quote(node.suite.map_or("auto", Suite::name)), node.suite.is_none());
 }

@@ -7,12 +7,40 @@ use crate::error::{CliError, Trouble};
 pub(crate) use account::{Account, leave_root};
 use caps::{CapSet, Capability, CapsHashSet};
 
-/// Drops everything but the two capabilities, for this thread and whatever it starts.
-pub(crate) fn drop_privileges() -> Result<(), CliError> {
-    let keep: CapsHashSet = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW].into_iter().collect();
-    let failed = |error: caps::errors::CapsError| {
-        CliError::new(Trouble::NotPermitted, format!("privileges cannot be dropped: {error}"))
-    };
+/// By what right the workers may raise themselves once privileges are gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// By a limit of the process (`RLIMIT_RTPRIO`), or not at all.
+    None,
+    /// By a capability that they keep: the limit could not be raised, as in a container that has CAP_SYS_NICE and not CAP_SYS_RESOURCE.
+    Nice,
+}
+
+/// Makes sure of it, if it is wanted.
+pub(crate) fn right_to_priority(wanted: bool) -> Right {
+    match wanted.then(ln6_netio::worker::allow_priority) {
+        Some(Err(error)) => {
+            tracing::debug!(%error, "no limit for real-time priority");
+            Right::Nice
+        }
+        _ => Right::None,
+    }
+}
+
+impl Right {
+    /// What a worker does first: what it reads comes from strangers, and what it needs is open already.
+    pub(crate) fn keep(self) -> fn() {
+        match self {
+            Right::None => || or_abort(hold(&CapsHashSet::new())),
+            Right::Nice => || or_abort(hold(&[Capability::CAP_SYS_NICE].into_iter().collect())),
+        }
+    }
+}
+
+/// Drops everything but the two capabilities, for this thread and whatever it starts; and what the workers are to have, until they have
+/// started.
+pub(crate) fn drop_privileges(workers: Right) -> Result<(), CliError> {
+    let mut keep: CapsHashSet = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW].into_iter().collect();
     let held = caps::read(None, CapSet::Permitted).map_err(failed)?;
     if held.contains(&Capability::CAP_SETPCAP) {
         for capability in caps::all() {
@@ -23,15 +51,38 @@ pub(crate) fn drop_privileges() -> Result<(), CliError> {
             }
         }
     }
-    let kept: CapsHashSet = held.intersection(&keep).copied().collect();
-    caps::set(None, CapSet::Inheritable, &kept).map_err(failed)?;
+    if workers == Right::Nice {
+        keep.insert(Capability::CAP_SYS_NICE);
+    }
+    hold(&keep)
+}
+
+/// Keeps of what this thread holds only these.
+fn hold(keep: &CapsHashSet) -> Result<(), CliError> {
+    let held = caps::read(None, CapSet::Permitted).map_err(failed)?;
+    let kept: CapsHashSet = held.intersection(keep).copied().collect();
+    let ambient = caps::read(None, CapSet::Ambient).unwrap_or_default();
+    for capability in ambient.difference(&kept) {
+        caps::drop(None, CapSet::Ambient, *capability).map_err(failed)?;
+    }
+    // No program that is started inherits what the workers have; their capability is not in the bounding set, so none could.
+    let inherited = kept.iter().filter(|one| **one != Capability::CAP_SYS_NICE).copied().collect();
+    caps::set(None, CapSet::Inheritable, &inherited).map_err(failed)?;
     caps::set(None, CapSet::Effective, &kept).map_err(failed)?;
     caps::set(None, CapSet::Permitted, &kept).map_err(failed)
 }
 
+fn failed(error: caps::errors::CapsError) -> CliError {
+    CliError::new(Trouble::NotPermitted, format!("privileges cannot be dropped: {error}"))
+}
+
 /// [`drop_privileges`] where nobody can be told of a failure: such a thread must not live.
 pub(crate) fn drop_or_abort() {
-    if let Err(error) = drop_privileges() {
+    or_abort(drop_privileges(Right::None));
+}
+
+fn or_abort(done: Result<(), CliError>) {
+    if let Err(error) = done {
         tracing::error!(error = %error.message, "a thread would keep privileges");
         std::process::abort();
     }

@@ -11,9 +11,8 @@ use crate::metrics::{self, Measured};
 #[cfg(not(feature = "broker"))]
 use crate::schema::ActionReply;
 use crate::schema::{
-    BrokerSummary, CertList, Count, DoctorReport, ExitInfo, LanRow, NodeInfo, PathKind, PeerList,
-    PeerSummary, PingReply, PrefixList, PrefixRow, ReloadReply, RouteList, SessionList, StandingInfo,
-    StatusReport, Time,
+    BrokerSummary, CertList, Count, ExitInfo, LanRow, NodeInfo, PathKind, PeerList, PeerSummary, PingReply,
+    PrefixList, PrefixRow, ReloadReply, RouteList, SessionList, StandingInfo, StatusReport, Time,
 };
 use ln6_overlay_core::Path;
 use ln6_overlay_core::control::Command;
@@ -65,9 +64,7 @@ impl Daemon {
             }
             ApiRequest::Routes => Reply::of(RouteList { routes: from_view::routes(&self.control.view(now)) }),
             ApiRequest::Certs => Reply::of(CertList { certs: from_view::certs(&self.control.view(now)) }),
-            ApiRequest::Doctor => {
-                Reply::of(DoctorReport { findings: self.news.problems(), passed: Vec::new() })
-            }
+            ApiRequest::Doctor => Reply::of(self.doctor()),
             #[cfg(feature = "broker")]
             ApiRequest::Leave => Reply::of(self.give_back(now)?),
             #[cfg(feature = "broker")]
@@ -246,6 +243,7 @@ impl Daemon {
         Figure::ALL
             .iter()
             .map(|figure| Count { reason: figure.name().to_owned(), count: total(*figure) })
+            .chain([self.priority_exhausted()])
             .collect()
     }
 

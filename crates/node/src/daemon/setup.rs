@@ -5,6 +5,7 @@ use crate::cipher;
 use crate::config::{self, Change, Config};
 use crate::daemon::host_task::{HostNews, HostTask};
 use crate::daemon::names::Names;
+use crate::daemon::privileges::Right;
 use crate::daemon::store::from_stored;
 use crate::error::{ApiError, CliError, Trouble, stable_code};
 #[cfg(feature = "broker")]
@@ -22,7 +23,7 @@ use ln6_host::uplink::Surroundings;
 use ln6_netio::tun::{Tun, TunError, TunOffload, TunOptions, TunSet};
 use ln6_netio::udp::{Udp, UdpError, UdpOptions, UdpSet};
 use ln6_netio::worker::{WorkerParts, Workers, spawn_workers};
-use ln6_netio::{Clock, EventReceiver};
+use ln6_netio::{Clock, EventReceiver, Mail};
 use ln6_overlay_core::control::{self, Bootstrap, Control, HostChange, LanConfig, StockPeer, Wish};
 use ln6_overlay_core::forwarder::arena::ArenaLayout;
 use ln6_overlay_core::forwarder::stats::Stats;
@@ -214,8 +215,13 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     {
         held.page |= page.is_some();
     }
-    super::privileges::drop_privileges()?;
-    let (workers, events) = spawn_workers(parts, clock).map_err(internal)?;
+    let right = super::privileges::right_to_priority(config.node.priority);
+    super::privileges::drop_privileges(right)?;
+    let (workers, events) = spawn_workers(parts, clock, right.keep()).map_err(internal)?;
+    super::privileges::drop_privileges(Right::None)?;
+    if config.node.priority {
+        workers.tell(|| Mail::Priority(true));
+    }
 
     let (news, host_news) = mpsc::unbounded_channel();
     let _ = news.send(HostNews::Surroundings(Box::new(surroundings)));

@@ -21,10 +21,10 @@ const TITLES: &[Title] = &[
     ("futex", "futex calls of all workers"),
     ("rss", "RSS of the larger daemon under four streams, MiB"),
 ];
-/// What carries data, and the waiting for it.
+/// What carries data, the waiting for it, and the coming and going of real-time priority.
 const OUT: &[&str] = &["read", "readv", "sendmsg", "sendmmsg", "sendto"];
 const INTO: &[&str] = &["recvmsg", "recvmmsg", "recvfrom", "write", "writev"];
-const WAITS: &[&str] = &["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll"];
+const WAITS: &[&str] = &["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "sched_setscheduler"];
 
 pub(super) fn run(options: &Options) -> Result<()> {
     packages::ensure(&[("strace", "strace")])?;

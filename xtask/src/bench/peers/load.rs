@@ -166,8 +166,13 @@ impl Pair<'_> {
 
     /// Four streams until the guards are dropped.
     pub(crate) fn background(&self, seconds: u32) -> Result<[Process; 2]> {
+        self.background_with(seconds, &[])
+    }
+
+    /// The same, with more words for iperf3.
+    pub(crate) fn background_with(&self, seconds: u32, more: &[&str]) -> Result<[Process; 2]> {
         let (server, address, seconds) = (self.serve()?, self.address.to_string(), seconds.to_string());
-        let words = ["iperf3", "-c", &address, "-P", "4", "-t", &seconds];
+        let words = [&["iperf3", "-c", &address, "-P", "4", "-t", &seconds], more].concat();
         Ok([self.from.spawn("iperf-load", &words)?, server])
     }
 
@@ -225,7 +230,7 @@ impl Pair<'_> {
 }
 
 /// Round trips in milliseconds, sorted; lost ones are infinite.
-fn pings(from: &Namespace, to: IpAddr, period: &str, count: u32) -> Result<Vec<f64>> {
+pub(crate) fn pings(from: &Namespace, to: IpAddr, period: &str, count: u32) -> Result<Vec<f64>> {
     let words = ["ping", "-n", "-i", period, "-c", &count.to_string(), "-W", "1", &to.to_string()];
     let output = from.exec(&words);
     let mut times: Vec<f64> = output.stdout.lines().filter_map(round_trip).collect();
@@ -238,7 +243,11 @@ fn round_trip(line: &str) -> Option<f64> {
     line.split("time=").nth(1)?.split(' ').next()?.parse().ok()
 }
 
-fn insert_ping(figures: &mut BTreeMap<&'static str, f64>, names: [&'static str; 2], sorted: &[f64]) {
+pub(crate) fn insert_ping(
+    figures: &mut BTreeMap<&'static str, f64>,
+    names: [&'static str; 2],
+    sorted: &[f64],
+) {
     for (name, part) in names.iter().zip([0.5, 0.99]) {
         let at = ((sorted.len() as f64 * part) as usize).min(sorted.len().saturating_sub(1));
         if let Some(time) = sorted.get(at).filter(|time| time.is_finite()) {

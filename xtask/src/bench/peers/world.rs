@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) settings: Vec<String>,
     /// The nodes reach each other through the machine `s` only.
     pub(crate) is_apart: bool,
+    /// The daemon of `a` runs on processor 0 and no other.
+    pub(crate) first_alone: bool,
     lab: Lab,
 }
 
@@ -100,6 +102,7 @@ impl World {
             others,
             settings: Vec::new(),
             is_apart: matches!(underlay, Underlay::Apart),
+            first_alone: false,
             lab,
         })
     }

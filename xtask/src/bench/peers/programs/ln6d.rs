@@ -34,7 +34,13 @@ impl<'a> Machine<'a> {
     }
 
     fn run(&self) -> Result<Process> {
-        let words = self.words(&["run"]);
+        self.run_by(&[])
+    }
+
+    /// Started by another program.
+    fn run_by(&self, starter: &[&str]) -> Result<Process> {
+        let mut words: Vec<String> = starter.iter().map(|word| (*word).to_owned()).collect();
+        words.extend(self.words(&["run"]));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let process = self.namespace.spawn(&format!("ln6d-{}", self.namespace.name()), &words)?;
         wait_for("the daemon", PATIENCE, || self.ask(&["prefixes"]).map(drop).map_err(|e| e.to_string()))?;
@@ -63,7 +69,8 @@ pub(super) fn start(world: &mut World, binary: &Path) -> Result<()> {
         let gateway = Machine::new(node, binary);
         gateway.ask(&["join", link, "--lan", ln6_lab::LAN])?;
         gateway.set(&world.settings)?;
-        world.daemons.push(gateway.run()?);
+        let alone = world.first_alone && world.daemons.is_empty();
+        world.daemons.push(gateway.run_by(if alone { &["taskset", "-c", "0"] } else { &[] })?);
     }
     let ends = [&nodes[0], &nodes[1]].map(|node| address(node, "ln6", 0xfd00, 8));
     let lan = [&world.hosts[0], &world.hosts[1]].map(|host| address(host, "eth0", 0x2001, 16));
