@@ -22,6 +22,7 @@ mod names;
 mod news;
 #[cfg(feature = "broker")]
 mod notify;
+mod offloads;
 mod outlook;
 #[cfg(feature = "broker")]
 mod page;
