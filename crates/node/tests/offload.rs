@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/world.rs"]
-#[allow(dead_code)]
 mod world;
 
 use ln6_lab::flows::{self, Flows};
