@@ -160,6 +160,29 @@ async fn guests_see_nothing_that_is_not_theirs_and_are_offered_nothing_they_may_
 }
 
 #[tokio::test]
+async fn guests_ask_about_single_peers_one_after_another() {
+    let site = site("connected", true);
+    let inside = site.login("luz").await;
+    let begun = std::time::Instant::now();
+    let asked = (0..4).map(|n| format!("/traffic?peer=nobody-{n}"));
+    let site = &site;
+    let asked = asked.map(|path| async move { from_afar(site, "GET", &path, "", "").await.status });
+    futures_util::future::join_all(asked).await;
+    let taken = begun.elapsed();
+    assert!(taken >= 3 * crate::app::TURN, "{taken:?}");
+    // Who is logged in waits for no guest.
+    let (guests, _) = tokio::join!(
+        futures_util::future::join_all((0..4).map(|_| from_afar(site, "GET", "/traffic?peer=x", "", ""))),
+        async {
+            let begun = std::time::Instant::now();
+            site.get("/traffic?peer=y", &inside).await;
+            assert!(begun.elapsed() < 3 * crate::app::TURN);
+        }
+    );
+    assert_eq!(guests.len(), 4);
+}
+
+#[tokio::test]
 async fn a_guest_cannot_act_whatever_is_sent() {
     let site = site("connected", true);
     for path in ["/join", "/size", "/leave", "/reload", "/test", "/settings/people", "/logout"] {
