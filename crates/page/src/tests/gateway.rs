@@ -157,7 +157,10 @@ async fn guests_see_nothing_that_is_not_theirs_and_are_offered_nothing_they_may_
         let own = site.get("/", &inside).await.body + &site.get("/peers", &inside).await.body;
         assert_eq!(own.contains("vecinas@"), *line != "no_network", "who is logged in sees the contact");
         let away = matches!(*line, "no_broker" | "cut_off" | "broker_away");
-        assert!(!away || own.contains("no answer from 198.51.100.2"), "{line}: and where the broker should be");
+        assert!(
+            !away || own.contains("no answer from 198.51.100.2"),
+            "{line}: and where the broker should be"
+        );
     }
 }
 
