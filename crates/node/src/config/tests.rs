@@ -126,8 +126,9 @@ fn each_admission_is_written_as_it_is_read() {
         assert!(said || admission == Admission::default(), "{word}: {}", text.as_str());
         assert_eq!(read(&text).expect("reads back"), config, "{word}");
     }
-    let (_, message) =
-        refused("[broker]\n[[broker.pools]]\nprefix = \"2001:db8::/40\"\nadmission = \"list\"\n");
+    let (_, message) = refused(
+        "[node]\nname = \"vm\"\n[broker]\n[[broker.pools]]\nprefix = \"2001:db8::/40\"\nadmission = \"list\"\n",
+    );
     assert!(message.contains("key_list"), "{message}");
 }
 
