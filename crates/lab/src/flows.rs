@@ -4,6 +4,7 @@
 use crate::probe::{exec_for, spawn};
 use crate::{Namespace, wait_for};
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::socket::{setsockopt, sockopt};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -17,8 +18,10 @@ const MAGIC: u32 = 0x4c36_464c;
 const OUTER: usize = 48;
 /// Octets of the smallest packet with its headers.
 const SMALLEST: usize = 64;
-/// Packets of a flow that may be under way: what a socket of usual size holds for a few flows.
+/// Packets of a flow that may be under way.
 const WINDOW: u64 = 32;
+/// Octets of the receiver's buffer, its bookkeeping included.
+const ROOM: usize = 8 << 20;
 /// The receiver reports every so many packets of a flow.
 const REPORT: u64 = 8;
 /// After which a packet under way is taken for lost.
@@ -237,6 +240,8 @@ pub(crate) fn catch(words: &[&str]) -> Result<()> {
     let (count, content) = (flows.parse::<usize>()?, Content::new(largest.parse()?));
     let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, PORT)).context("listening")?;
     socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+    // So that what all flows may have under way waits here while the receiver waits for a processor.
+    setsockopt(&socket, sockopt::RcvBufForce, &ROOM).context("a larger receive buffer")?;
     println!("ready");
     let (mut flows, mut tally) = (vec![Flow::new(); count], Tally::default());
     let (mut packet, mut right) = (vec![0; 65_536], Vec::new());
