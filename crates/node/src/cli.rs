@@ -146,7 +146,7 @@ pub struct Init {
     /// Where this machine can be reached from everywhere (repeatable)
     #[arg(long = "public", value_name = "HOST[:PORT]", required = true)]
     pub public: Vec<String>,
-    /// The interface towards the Internet; found by itself if not given
+    /// The interface towards the Internet; only looked at and noted, the way out is found by itself
     #[arg(long, value_name = "INTERFACE")]
     pub uplink: Option<String>,
     /// UDP port

@@ -66,9 +66,6 @@ use tokio::sync::{mpsc, oneshot};
 const EVENTS_AT_ONCE: usize = 256;
 /// How often the wall clock is compared, and what an operator should know is looked for.
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
-/// How long a door stays open after the answer that ends what is behind it.
-#[cfg(feature = "broker")]
-const LAST_WORD: Duration = Duration::from_millis(200);
 
 /// Runs a node until a signal, or until something it cannot live without breaks.
 ///
@@ -274,8 +271,9 @@ impl Daemon {
             self.execute();
             #[cfg(feature = "broker")]
             if self.outlook.left && self.node.wait {
-                tokio::time::sleep(LAST_WORD).await;
-                break Ok(Some(self.node.let_go()?));
+                let mut held = self.node.let_go();
+                held.keep(std::mem::replace(&mut self.calls, mpsc::channel(1).1));
+                break Ok(Some(held));
             }
             // A flood of events must not hold up what is due.
             if self.control.poll_timeout() <= now {

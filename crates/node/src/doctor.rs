@@ -312,6 +312,8 @@ fn kernel(check: &mut Check<'_>, facts: &Facts) {
     for lan in &facts.missing_lans {
         let missing =
             CliError::new(Trouble::InterfaceMissing, format!("the LAN interface {lan} does not exist"));
+        let missing = missing
+            .hint("'ip link' lists the interfaces there are; 'ln6d join LINK --lan NAME' names another one");
         check.found(problem(Severity::Warning, &missing));
     }
 }

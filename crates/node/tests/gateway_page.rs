@@ -139,6 +139,9 @@ fn a_gateway_joins_by_its_page_asks_for_another_size_and_leaves() -> Result<()> 
     let fields =
         [("link", &*format!("{half}\n{rest}")), ("lans", ln6_lab::LAN), ("ssid", "quintanalibre.org.ar")];
     assert_eq!(browser.send("/join", "/join", &fields)?.0, 303);
+    // At once, as a browser follows: while the daemon changes from waiting to running, who asks waits.
+    let (code, body) = browser.get("/")?;
+    assert!(code == 200 && body.contains("moreno"), "{code} {body}");
     let held = status(&gateway, "a prefix", |status| length(status) == Some("56"))?;
     assert_eq!((&held["standing"]["state"], &held["node"]["name"]), (&json!("member"), &json!("moreno")));
     ensure!(daemon.is_running(), "the daemon that waited goes on: {}", daemon.stderr());

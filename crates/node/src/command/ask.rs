@@ -16,6 +16,8 @@ use crate::schema::{
     ActionReply, CertList, OffloadList, PeerList, PrefixList, ReloadReply, RouteList, Schema, SessionList,
     StatusReport,
 };
+#[cfg(feature = "broker")]
+use ln6_types::Prefix;
 use serde::de::DeserializeOwned;
 
 pub(super) fn run(command: &Command, layout: &Layout, output: &Output) -> Result<Exit, CliError> {
@@ -32,9 +34,7 @@ pub(super) fn run(command: &Command, layout: &Layout, output: &Output) -> Result
         }
         Command::Certs => show::<CertList>(&client, &ApiRequest::Certs, output),
         #[cfg(feature = "broker")]
-        Command::Size(cli::Size { size: Some(size) }) => {
-            show::<ActionReply>(&client, &ApiRequest::Size(Sizing { size: *size }), output)
-        }
+        Command::Size(cli::Size { size: Some(size) }) => ask_for_size(&client, *size, output),
         #[cfg(feature = "broker")]
         Command::Size(_) => show::<WishReport>(&client, &ApiRequest::Wish, output),
         Command::Offload(cli::Offload { name: Some(name), state }) => {
@@ -45,6 +45,27 @@ pub(super) fn run(command: &Command, layout: &Layout, output: &Output) -> Result
         Command::Reload => show::<ReloadReply>(&client, &ApiRequest::Reload, output),
         _ => Err(CliError::new(Trouble::Internal, "this command is not implemented")),
     }
+}
+
+#[cfg(feature = "broker")]
+fn ask_for_size(client: &Client, size: u8, output: &Output) -> Result<Exit, CliError> {
+    let asking = ApiRequest::Size(Sizing { size });
+    if output.is_json() {
+        return show::<ActionReply>(client, &asking, output);
+    }
+    let reply: ActionReply = client.get(&asking)?;
+    output.text(&asked_for(size, &reply.prefixes));
+    Ok(Exit::Ok)
+}
+
+/// What happens to a wish. A node that holds nothing yet asks its broker anew, with the other size.
+#[cfg(feature = "broker")]
+pub(super) fn asked_for(size: u8, held: &[Prefix]) -> String {
+    let held: Vec<_> = held.iter().map(ToString::to_string).collect();
+    if held.is_empty() {
+        return format!("Asked for a /{size}.\n");
+    }
+    format!("Asked for a /{size}. {} stays until an administrator of the broker decides.\n", held.join(", "))
 }
 
 /// Asks and shows: JSON as it came, or for people.

@@ -349,3 +349,14 @@ mod with_the_root_key {
         assert_eq!(papers(&layout).predecessors().count(), 0, "revoked, not succeeded");
     }
 }
+
+#[cfg(feature = "broker")]
+#[test]
+fn a_wish_for_another_size_says_what_stays_meanwhile() {
+    use super::ask::asked_for;
+    assert_eq!(asked_for(52, &[]), "Asked for a /52.\n");
+    let held = ["2001:db8:4800::/56".parse().expect("prefix")];
+    let expected =
+        "Asked for a /52. 2001:db8:4800::/56 stays until an administrator of the broker decides.\n";
+    assert_eq!(asked_for(52, &held), expected);
+}

@@ -121,7 +121,11 @@ impl Daemon {
             return Err(CliError::new(
                 Trouble::NameTaken,
                 format!("another client is called {}", asked.name),
-            ));
+            )
+            .hint(format!(
+                "choose another name, or forget that client first: 'ln6d wireguard-config {} --remove'",
+                asked.name
+            )));
         }
         let size = asked.size.unwrap_or(128);
         let known = leaves.iter().position(|leaf| leaf.key == asked.public_key);

@@ -82,8 +82,6 @@ pub(crate) struct Parts {
     #[cfg(feature = "broker")]
     held: super::waiting::Held,
     _lock: Lock,
-    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "it lives as long as the node"))]
-    api: tokio::task::JoinHandle<()>,
 }
 
 /// A broker's keys and papers.
@@ -237,8 +235,13 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
         }
         _ => None,
     };
+    let page_user = page_user.map(|user| user.uid.as_raw());
+    #[cfg(not(feature = "broker"))]
     let (calls_in, calls) = mpsc::channel(CALLS);
-    let api = serve_api(api, page_user.map(|user| user.uid.as_raw()), &config, calls_in)?;
+    #[cfg(not(feature = "broker"))]
+    drop(serve_api(api, page_user, &config, calls_in)?);
+    #[cfg(feature = "broker")]
+    let calls = held.serve(api, page_user, &config)?;
     #[cfg(feature = "broker")]
     page.map(|doors| super::page::start(&layout, &config, doors)).transpose()?;
     trial.0 = None;
@@ -259,7 +262,6 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
             #[cfg(feature = "broker")]
             held,
             _lock: lock,
-            api,
         },
         clock,
         control,
@@ -758,11 +760,10 @@ impl Parts {
         Ok(Reload { changes, stock, gone, lan_side: lan_side(&self.config) })
     }
 
-    /// Stops answering, and gives back what the next life of this process needs.
+    /// Gives back what the next life of this process needs.
     #[cfg(feature = "broker")]
-    pub(super) fn let_go(&mut self) -> Result<super::waiting::Held, CliError> {
-        self.api.abort();
-        Ok(std::mem::take(&mut self.held))
+    pub(super) fn let_go(&mut self) -> super::waiting::Held {
+        std::mem::take(&mut self.held)
     }
 
     pub(crate) fn remove_socket(&self) {

@@ -15,7 +15,7 @@ use crate::schema::{
     Severity, StandingInfo, StatusReport, Time, TrafficReport,
 };
 use ln6_types::Fingerprint;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -29,8 +29,40 @@ const STATE: &str = "no_network";
 pub(super) struct Held {
     /// The API socket.
     pub(super) door: Option<UnixListener>,
+    /// Who serves it, and the address of the metrics that it serves beside.
+    served: Option<(tokio::task::JoinHandle<()>, Option<SocketAddr>)>,
+    /// What was asked and not answered yet.
+    calls: Option<mpsc::Receiver<setup::Call>>,
     /// The page is served already.
     pub(super) page: bool,
+}
+
+impl Held {
+    /// The requests that come in at the door. Who serves it already goes on with that: whoever asks during the change is
+    /// answered after it, and not sent away.
+    pub(super) fn serve(
+        &mut self,
+        listener: tokio::net::UnixListener,
+        page: Option<u32>,
+        config: &Config,
+    ) -> Result<mpsc::Receiver<setup::Call>, CliError> {
+        if let (Some((task, metrics)), Some(calls)) = (self.served.take(), self.calls.take()) {
+            if metrics == config.metrics {
+                self.served = Some((task, metrics));
+                return Ok(calls);
+            }
+            task.abort();
+        }
+        let (calls_in, calls) = mpsc::channel(setup::CALLS);
+        let task = setup::serve_api(listener, page, config, calls_in)?;
+        self.served = Some((task, config.metrics));
+        Ok(calls)
+    }
+
+    /// For whoever answers next.
+    pub(super) fn keep(&mut self, calls: mpsc::Receiver<setup::Call>) {
+        self.calls = Some(calls);
+    }
 }
 
 /// Waits for an invitation; nothing if the service manager wants it to end instead.
@@ -63,15 +95,14 @@ pub(super) async fn wait(
         }
     }
     let listener = tokio::net::UnixListener::from_std(door).map_err(internal)?;
-    let (calls_in, calls) = mpsc::channel(setup::CALLS);
-    let served = setup::serve_api(listener, user.map(|user| user.uid.as_raw()), &config, calls_in)?;
+    let mut calls = held.serve(listener, user.map(|user| user.uid.as_raw()), &config)?;
     tracing::info!("waiting for an invitation");
     setup::say_ready();
     let mut waiting = Waiting { layout: layout.clone(), config, key, problems, started: Time::now() };
-    let joined = waiting.serve(calls).await;
-    served.abort();
+    let joined = waiting.serve(&mut calls).await;
     if matches!(joined, Ok(Some(_))) {
         // Who asks meanwhile waits at the door.
+        held.keep(calls);
         trial.0 = None;
     }
     joined
@@ -98,7 +129,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn serve(&mut self, mut calls: mpsc::Receiver<setup::Call>) -> Result<Option<Config>, CliError> {
+    async fn serve(&mut self, calls: &mut mpsc::Receiver<setup::Call>) -> Result<Option<Config>, CliError> {
         let failed = |error: std::io::Error| CliError::new(Trouble::Internal, error.to_string());
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -118,8 +149,6 @@ impl Waiting {
                 }
             }
             if self.config.network.is_some() {
-                // The answer that says so is on its way; it is the last one of this door.
-                tokio::time::sleep(super::LAST_WORD).await;
                 return Ok(Some(self.config.clone()));
             }
         }

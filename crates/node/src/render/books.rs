@@ -8,7 +8,7 @@ use crate::schema::{
     AuditList, BackupList, ConfirmationList, DenialList, EffectsReport, HistoryList, HolderList,
     HolderReport, HolderRow, PolicyReport, PoolList, ReservationList,
 };
-use ln6_types::Prefix;
+use ln6_types::{Prefix, PublicKey};
 use std::fmt::Write as _;
 
 /// How a state looks.
@@ -156,7 +156,9 @@ impl Render for PoolList {
                 sizes.into(),
                 pool.delegations.to_string().into(),
                 format!("{:.1} %", pool.used_ratio * 100.0).into(),
-                Cell::or_dash((pool.slots > 0).then(|| format!("{} of {}", pool.free, pool.slots))),
+                Cell::or_dash(
+                    (pool.slots > 0).then(|| format!("{} of {} /{}", pool.free, pool.slots, pool.default)),
+                ),
                 Cell::or_dash(pool.hosts.map(|hosts| hosts.to_string())),
             ]);
         }
@@ -203,6 +205,16 @@ impl Render for HistoryList {
     }
 }
 
+/// With every key in short: whole ones make a line three times as wide, and are in the JSON.
+fn shortened(text: &str) -> String {
+    let part = |part: &str| part.parse::<PublicKey>().map_or_else(|_| part.to_owned(), |key| short(&key));
+    let word = |word: &str| match word.split_once(':') {
+        Some((kind, key)) => format!("{kind}:{}", part(key)),
+        None => part(word),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 impl Render for AuditList {
     fn render(&self, style: Style) -> String {
         let mut out = String::new();
@@ -213,8 +225,8 @@ impl Render for AuditList {
                 out,
                 "{}  {}: {}{}",
                 style.paint.dim(&head),
-                style.paint.bold(&row.actor),
-                row.message,
+                style.paint.bold(&shortened(&row.actor)),
+                shortened(&row.message),
                 style.paint.dim(&why)
             );
         }

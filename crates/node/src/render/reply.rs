@@ -46,7 +46,7 @@ impl Render for crate::schema::WishReport {
             }
         };
         line(
-            "Size",
+            "Asked for",
             self.size.map_or_else(|| "what the broker usually gives".to_owned(), |size| format!("/{size}")),
         );
         line("Network name", self.ssid.clone().unwrap_or_default());

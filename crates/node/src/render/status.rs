@@ -31,9 +31,14 @@ impl Render for StatusReport {
         line("Dropped", counts(&notable(&self.drops)));
         line("Reached at", self.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
         line("Seen at", self.seen_at.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
-        line("Address", format!("{} on {}", self.node.address, self.node.interface));
+        let network = self.standing.state != "no_network";
+        if network {
+            line("Address", format!("{} on {}", self.node.address, self.node.interface));
+        }
         line("Key", self.node.key.to_string());
-        line("Network", self.node.network.to_string());
+        if network {
+            line("Network", self.node.network.to_string());
+        }
         out
     }
 }
@@ -145,7 +150,7 @@ fn broker_lines(broker: &BrokerSummary, line: &mut impl FnMut(&str, String)) {
     };
     let plural = |count: u32, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let (holders, open) =
-        (plural(broker.holders, "holder"), plural(broker.invitations_open, "open invitation"));
+        (plural(broker.holders, "holder"), plural(broker.invitations_open, "unused invitation"));
     line("Broker", format!("{holders}, {waiting}, {open}"));
 }
 

@@ -37,11 +37,40 @@ quintana · member · up 2 h · ln6d 0.1.0
 }
 
 #[test]
+fn a_node_without_a_network_shows_no_address_in_one() {
+    let mut status = gateway();
+    status.standing.state = "no_network".into();
+    let shown = show(&status);
+    assert!(shown.contains("  Key        Bwc"), "{shown}");
+    assert!(!shown.contains("  Address") && !shown.contains("  Network"), "{shown}");
+}
+
+#[cfg(feature = "broker")]
+#[test]
+fn the_journal_shows_keys_in_short() {
+    let key = PublicKey([7; 32]);
+    let row = AuditRow {
+        seq: 5,
+        time: NOW,
+        actor: format!("node:{key}"),
+        kind: "key_bound".into(),
+        holder: None,
+        prefixes: Vec::new(),
+        reason: Some("as node:x: said".into()),
+        message: format!("the key {key} of 2001:db8::/56 speaks for quintana"),
+    };
+    let shown = show(&AuditList { rows: vec![row], next: None });
+    let expected =
+        "  node:BwcHBwcH…: the key BwcHBwcH… of 2001:db8::/56 speaks for quintana — as node:x: said\n";
+    assert!(shown.ends_with(expected), "{shown}");
+}
+
+#[test]
 fn a_brokers_status_tells_of_its_pools_and_who_waits() {
     let shown = show(&broker());
     assert!(shown.contains("  Pool       2001:db8:4800::/40  3 delegated, 1.2 % used\n"), "{shown}");
     assert!(
-        shown.contains("  Broker     3 holders, 1 waits: ln6d requests, 2 open invitations\n"),
+        shown.contains("  Broker     3 holders, 1 waits: ln6d requests, 2 unused invitations\n"),
         "{shown}"
     );
     assert!(shown.contains("  Exit       this node\n"), "{shown}");
