@@ -139,8 +139,8 @@ fn route_row(route: &RouteView) -> RouteRow {
 }
 
 /// Certificates by name, the one in force first.
-pub fn certs(view: &View) -> Vec<CertRow> {
-    let mut rows: Vec<_> = view.certificates.iter().map(cert_row).collect();
+pub fn certs(certificates: &[CertificateView]) -> Vec<CertRow> {
+    let mut rows: Vec<_> = certificates.iter().map(cert_row).collect();
     rows.sort_unstable_by(|a, b| {
         a.name.cmp(&b.name).then_with(|| a.key.cmp(&b.key)).then_with(|| b.serial.cmp(&a.serial))
     });
@@ -235,7 +235,6 @@ pub(crate) mod tests {
             },
             peers,
             routes,
-            certificates: Vec::new(),
             refusals: Vec::new(),
             handshakes: (0, 0, 0),
         }

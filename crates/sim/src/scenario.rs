@@ -9,7 +9,7 @@ use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use ln6_crypto::seal::Suite;
 use ln6_crypto::{Reason, SigningKey, fingerprint};
-use ln6_overlay_core::control::view::{PeerView, Standing, View};
+use ln6_overlay_core::control::view::{CertificateView, PeerView, Standing, View};
 use ln6_overlay_core::control::{Bootstrap, Command, NodeState, Wish};
 use ln6_overlay_core::forwarder::drop::DropReason;
 use ln6_types::{Fingerprint, Instant, Prefix, PublicKey};
@@ -161,7 +161,12 @@ impl Net {
         self.world.nodes[id].identity.key()
     }
 
-    /// What its tools would show.
+    /// The certificates that its tools would show.
+    pub fn certificates(&self, id: NodeId) -> Vec<CertificateView> {
+        self.world.nodes[id].control().certificate_views(self.world.now)
+    }
+
+    /// What its tools would show otherwise.
     pub fn view(&self, id: NodeId) -> View {
         self.world.nodes[id].control().view(self.world.now)
     }

@@ -260,7 +260,7 @@ fn what_a_broker_signs_beyond_its_own_rights_is_refused_counted_and_named() {
             assert!(net.world.nodes[node].notices.iter().any(|(_, n)| told(n)), "{what}: node {node} tells");
         }
         let key = net.key(greedy);
-        assert!(!net.view(1).certificates.iter().any(|certificate| certificate.key == key), "{what}");
+        assert!(!net.certificates(1).iter().any(|certificate| certificate.key == key), "{what}");
         assert!(net.exchange(0, 1), "{what}");
     }
 }
@@ -369,7 +369,7 @@ fn a_child_beyond_its_parent_is_refused() {
         assert_eq!(count(&net), before + 1, "{what}: it is counted");
         assert_eq!(net.view(1).me.prefixes, held, "{what}");
         for node in 0..4 {
-            assert!(!net.view(node).certificates.iter().any(|c| c.name == "child"), "{what}: {node}");
+            assert!(!net.certificates(node).iter().any(|c| c.name == "child"), "{what}: {node}");
         }
     }
     assert!(net.exchange(1, parent));

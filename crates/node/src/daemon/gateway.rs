@@ -29,8 +29,8 @@ pub(super) fn wish(config: &Config, pools: &[Prefix], waits: bool) -> WishReport
 
 impl Daemon {
     pub(super) fn wish_report(&self, now: Instant) -> WishReport {
-        let view = self.control.view(now);
-        let of_brokers = view.certificates.iter().flat_map(|certificate| &certificate.delegate);
+        let certificates = self.control.certificate_views(now);
+        let of_brokers = certificates.iter().flat_map(|certificate| &certificate.delegate);
         let mut pools: Vec<Prefix> = of_brokers.copied().collect();
         pools.sort_unstable();
         pools.dedup();

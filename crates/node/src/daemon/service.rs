@@ -63,7 +63,9 @@ impl Daemon {
                 Reply::of(SessionList { sessions: from_view::sessions(&view, wall) })
             }
             ApiRequest::Routes => Reply::of(RouteList { routes: from_view::routes(&self.control.view(now)) }),
-            ApiRequest::Certs => Reply::of(CertList { certs: from_view::certs(&self.control.view(now)) }),
+            ApiRequest::Certs => {
+                Reply::of(CertList { certs: from_view::certs(&self.control.certificate_views(now)) })
+            }
             ApiRequest::Doctor => Reply::of(self.doctor()),
             #[cfg(feature = "broker")]
             ApiRequest::Leave => Reply::of(self.give_back(now)?),
@@ -264,11 +266,9 @@ impl Daemon {
 
     /// What certificates say of who holds what, for nodes that are no broker.
     fn certified_prefixes(&self, now: Instant) -> Vec<PrefixRow> {
-        let view = self.control.view(now);
+        let certificates = self.control.certificate_views(now);
         let mut rows: Vec<PrefixRow> = Vec::new();
-        for certificate in
-            view.certificates.iter().filter(|c| c.status != "superseded" && c.status != "expired")
-        {
+        for certificate in certificates.iter().filter(|c| c.status != "superseded" && c.status != "expired") {
             for prefix in &certificate.originate {
                 let known =
                     rows.iter_mut().find(|row| row.prefix == *prefix && row.holder == certificate.holder);

@@ -13,13 +13,12 @@ use ln6_types::{Instant, PublicKey, RouterId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Control {
-    /// Everything at `now`.
+    /// Everything at `now` but the certificates: they are many, and seldom asked for.
     pub fn view(&self, now: Instant) -> View {
         View {
             me: self.me(now),
             peers: self.peer_views(now),
             routes: self.route_views(now),
-            certificates: self.certificate_views(now),
             refusals: self.refusal_counts(),
             handshakes: (
                 self.counters.initiations_sent,
@@ -153,7 +152,8 @@ impl Control {
 }
 
 impl Control {
-    fn certificate_views(&self, now: Instant) -> Vec<CertificateView> {
+    /// What certificates say at `now`, by name and serial.
+    pub fn certificate_views(&self, now: Instant) -> Vec<CertificateView> {
         let wall = self.wall(now);
         let certificates = self.membership.items().range(0, u64::MAX);
         let decoded = certificates

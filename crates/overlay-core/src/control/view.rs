@@ -17,8 +17,6 @@ pub struct View {
     pub peers: Vec<PeerView>,
     /// Candidate routes of the overlay, selected or not.
     pub routes: Vec<RouteView>,
-    /// What certificates say.
-    pub certificates: Vec<CertificateView>,
     /// Refused origins, messages and items by reason since the start.
     pub refusals: Vec<(&'static str, u64)>,
     /// Handshake counts since the start: initiations sent, answered, refused.
