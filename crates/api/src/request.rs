@@ -88,6 +88,21 @@ pub enum ApiRequest {
     WireguardRemove(Name),
     /// [`crate::schema::ReloadReply`].
     Reload,
+    /// [`crate::schema::OffloadList`].
+    Offloads,
+    /// [`crate::schema::ActionReply`].
+    Offload(Switch),
+}
+
+/// Uses or leaves an offload of the kernel from now on, until the daemon ends.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    /// `tun-gso`, `tun-gro`, `udp-gso` or `udp-gro`.
+    pub name: String,
+    /// Whether it shall be used.
+    pub on: bool,
 }
 
 /// Which events.
@@ -276,6 +291,8 @@ impl ApiRequest {
             ApiRequest::Wireguard(body) => post("wireguard", body),
             ApiRequest::WireguardRemove(body) => post("wireguard-remove", body),
             ApiRequest::Reload => post("reload", &Empty {}),
+            ApiRequest::Offloads => plain("offloads"),
+            ApiRequest::Offload(body) => post("offload", body),
         }
     }
 
@@ -313,6 +330,7 @@ fn question(word: &str, query: Option<&str>) -> Option<Result<ApiRequest, ApiErr
         "certs" => ApiRequest::Certs,
         "doctor" => ApiRequest::Doctor,
         "metrics" => ApiRequest::Metrics,
+        "offloads" => ApiRequest::Offloads,
         #[cfg(feature = "registry")]
         "graph" => ApiRequest::Graph,
         #[cfg(feature = "registry")]
@@ -356,6 +374,7 @@ fn change(word: &str, body: &[u8]) -> Option<Result<ApiRequest, ApiError>> {
         #[cfg(feature = "registry")]
         "size" => json(body).map(ApiRequest::Size),
         "reload" => empty(body, ApiRequest::Reload),
+        "offload" => json(body).map(ApiRequest::Offload),
         _ => return None,
     })
 }

@@ -134,6 +134,7 @@ schemas! {
     WireguardReply = "ln6d.wireguard/1",
     WireguardFile = "ln6d.wireguard-file/1",
     ReloadReply = "ln6d.reload/1",
+    OffloadList = "ln6d.offloads/1",
     SetupReply = "ln6d.setup/1",
     KeyReply = "ln6d.key/1",
 }

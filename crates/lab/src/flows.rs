@@ -4,6 +4,7 @@
 use crate::probe::{exec_for, spawn};
 use crate::{Namespace, wait_for};
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::socket::{setsockopt, sockopt};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -17,12 +18,17 @@ const MAGIC: u32 = 0x4c36_464c;
 const OUTER: usize = 48;
 /// Octets of the smallest packet with its headers.
 const SMALLEST: usize = 64;
-/// Packets of a flow that may be under way: what a socket of usual size holds for a few flows.
+/// Packets of a flow that may be under way.
 const WINDOW: u64 = 32;
+/// Octets of the receiver's buffer, its bookkeeping included.
+const ROOM: usize = 8 << 20;
 /// The receiver reports every so many packets of a flow.
 const REPORT: u64 = 8;
 /// After which a packet under way is taken for lost.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// Without an answer for so long, the next one counts as a first. A TUN's driver forgets a flow after 3 s
+/// (docs/decisions/0026).
+const SILENCE: Duration = Duration::from_secs(2);
 /// The number that ends a flow.
 const END: u64 = u64::MAX;
 /// Numbers that are remembered: whether what comes late came before.
@@ -52,6 +58,10 @@ pub struct Tally {
     pub duplicated: u64,
     /// After a later one of their flow.
     pub disordered: u64,
+    /// One more than the highest number that came after a later one; 0 if none did.
+    pub disordered_below: u64,
+    /// How many packets a flow had sent when its first answer was there, or the first after a silence; of all flows the most.
+    pub unanswered: u64,
 }
 
 impl Tally {
@@ -85,8 +95,13 @@ pub fn send(
     let text = catch.stdout();
     let line = text.lines().rev().find_map(|line| line.strip_prefix("tally ")).context("no tally")?;
     let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-    let [received, altered, duplicated, disordered] = numbers[..] else { bail!("not understood: {line}") };
-    Ok(Tally { sent: u64::from(count) * packets, received, altered, duplicated, disordered })
+    let [received, altered, duplicated, disordered, disordered_below] = numbers[..] else {
+        bail!("not understood: {line}")
+    };
+    let line = output.stdout.lines().find_map(|line| line.strip_prefix("unanswered "));
+    let unanswered = line.context("the sender does not say when it was answered")?.parse()?;
+    let sent = u64::from(count) * packets;
+    Ok(Tally { sent, received, altered, duplicated, disordered, disordered_below, unanswered })
 }
 
 /// A page of noise, from which contents are cut: where, follows from flow and number.
@@ -134,26 +149,36 @@ pub(crate) fn pour(words: &[&str]) -> Result<()> {
     let [to, flows, packets, largest] = words else { bail!("flows-send TO FLOWS PACKETS LARGEST") };
     let to = SocketAddr::new(to.parse()?, PORT);
     let (flows, packets, content) = (flows.parse::<u16>()?, packets.parse()?, Content::new(largest.parse()?));
-    std::thread::scope(|scope| {
+    let unanswered = std::thread::scope(|scope| {
         let content = &content;
         let threads: Vec<_> =
             (0..flows).map(|flow| scope.spawn(move || pour_one(to, flow, packets, content))).collect();
-        threads.into_iter().try_for_each(|thread| match thread.join() {
-            Ok(outcome) => outcome,
+        threads.into_iter().try_fold(0, |most, thread| match thread.join() {
+            Ok(outcome) => outcome.map(|one: u64| one.max(most)),
             Err(_) => bail!("a flow's thread died"),
         })
-    })
+    })?;
+    println!("unanswered {unanswered}");
+    Ok(())
 }
 
-fn pour_one(to: SocketAddr, flow: u16, packets: u64, content: &Content) -> Result<()> {
+/// How many packets were sent when the first answer was there, or the first after a silence.
+fn pour_one(to: SocketAddr, flow: u16, packets: u64, content: &Content) -> Result<u64> {
     let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
     socket.connect(to)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let (mut packet, mut arrived, mut answer) = (Vec::new(), 0, [0; 8]);
+    let (mut unanswered, mut answered) = (0, None::<Instant>);
     for number in 0..packets {
         while number - arrived >= WINDOW {
             match socket.recv(&mut answer) {
-                Ok(8) => arrived = arrived.max(u64::from_be_bytes(answer)),
+                Ok(8) => {
+                    if answered.is_none_or(|last| last.elapsed() >= SILENCE) {
+                        unanswered = number;
+                    }
+                    answered = Some(Instant::now());
+                    arrived = arrived.max(u64::from_be_bytes(answer));
+                }
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     arrived = number;
@@ -171,7 +196,7 @@ fn pour_one(to: SocketAddr, flow: u16, packets: u64, content: &Content) -> Resul
         let begin = Instant::now();
         while begin.elapsed() < PATIENCE {
             if matches!(socket.recv(&mut answer), Ok(8) if u64::from_be_bytes(answer) == END) {
-                return Ok(());
+                return Ok(unanswered);
             }
         }
     }
@@ -203,6 +228,7 @@ impl Flow {
         tally.received += 1;
         if number < self.next {
             tally.disordered += 1;
+            tally.disordered_below = tally.disordered_below.max(number + 1);
         }
         self.next = self.next.max(number + 1);
     }
@@ -214,6 +240,8 @@ pub(crate) fn catch(words: &[&str]) -> Result<()> {
     let (count, content) = (flows.parse::<usize>()?, Content::new(largest.parse()?));
     let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, PORT)).context("listening")?;
     socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+    // So that what all flows may have under way waits here while the receiver waits for a processor.
+    setsockopt(&socket, sockopt::RcvBufForce, &ROOM).context("a larger receive buffer")?;
     println!("ready");
     let (mut flows, mut tally) = (vec![Flow::new(); count], Tally::default());
     let (mut packet, mut right) = (vec![0; 65_536], Vec::new());
@@ -242,7 +270,10 @@ pub(crate) fn catch(words: &[&str]) -> Result<()> {
             socket.send_to(&state.next.to_be_bytes(), from)?;
         }
     }
-    println!("tally {} {} {} {}", tally.received, tally.altered, tally.duplicated, tally.disordered);
+    println!(
+        "tally {} {} {} {} {}",
+        tally.received, tally.altered, tally.duplicated, tally.disordered, tally.disordered_below
+    );
     Ok(())
 }
 
@@ -267,6 +298,7 @@ mod tests {
             flow.take(number, &mut tally);
         }
         assert_eq!((tally.received, tally.duplicated, tally.disordered), (5, 2, 1));
+        assert_eq!(tally.disordered_below, 3);
         assert!(!tally.is_clean());
     }
 

@@ -1,5 +1,6 @@
 //! Mail from control to a worker: in order, never blocking, and without a system call while the worker is awake.
 
+use crate::offload::Offload;
 use crate::poll::Wake;
 use ln6_overlay_core::forwarder::mail::Update;
 use std::io;
@@ -13,10 +14,8 @@ use std::sync::mpsc;
 pub enum Mail {
     /// For its forwarder.
     Update(Update),
-    /// Use (or stop using) `UDP_SEGMENT` on its socket.
-    Segmentation(bool),
-    /// Merge (or stop merging) packets into superpackets towards its TUN.
-    Coalescing(bool),
+    /// Use (or stop using) what the kernel offers.
+    Offload(Offload, bool),
     /// Go before other threads of the machine (or stop doing so).
     Priority(bool),
     /// Finish the batch and end.

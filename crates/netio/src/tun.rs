@@ -12,7 +12,7 @@ pub use self_test::SelfTest;
 pub use vnet::{HEADER_LEN, decode, encode};
 
 use ln6_overlay_core::forwarder::batch::{Gso, GsoKind, Span, TunRead};
-use portable_atomic::{AtomicU64, Ordering};
+use portable_atomic::{AtomicBool, AtomicU64, Ordering};
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -35,6 +35,10 @@ pub struct TunCounters {
     pub read_errors: AtomicU64,
     /// Packets that the device did not take: it is down, or the kernel out of memory.
     pub write_errors: AtomicU64,
+    /// The device gives superpackets.
+    pub gso: AtomicBool,
+    /// It takes them.
+    pub gro: AtomicBool,
     /// Superpackets that the kernel refused (`EINVAL`). After one they are divided in software.
     pub superpackets_refused: AtomicU64,
 }
@@ -50,6 +54,8 @@ pub struct Tun {
     /// Reads and writes carry a `virtio_net_hdr`.
     vnet: bool,
     coalescing: bool,
+    /// What the device may give, as TUNSETOFFLOAD takes it; 0 where that cannot be asked for.
+    offers: libc::c_uint,
     /// A superpacket that is being divided.
     scratch: Vec<u8>,
     counters: Arc<TunCounters>,
@@ -64,7 +70,8 @@ enum Next {
 impl Tun {
     /// A queue over an open, non-blocking descriptor that is a TUN queue or behaves like one.
     pub(crate) fn from_file(file: File, vnet: bool) -> Self {
-        Tun { file, vnet, coalescing: vnet, scratch: Vec::new(), counters: Arc::default() }
+        let counters = Arc::new(TunCounters { gro: AtomicBool::new(vnet), ..TunCounters::default() });
+        Tun { file, vnet, coalescing: vnet, offers: 0, scratch: Vec::new(), counters }
     }
 
     /// Its counters.
@@ -80,6 +87,20 @@ impl Tun {
     /// Allows superpackets, if the device can, or forbids them.
     pub fn set_coalescing(&mut self, on: bool) {
         self.coalescing = on && self.vnet;
+        self.counters.gro.store(self.coalescing, Ordering::Relaxed);
+    }
+
+    /// Asks the device for superpackets, if it can, or to divide them before we read. Those that wait already come as they
+    /// are.
+    pub fn set_gso(&mut self, on: bool) {
+        if self.offers == 0 {
+            return;
+        }
+        let mask = if on { self.offers } else { 0 };
+        match open::request_offload(&self.file, mask) {
+            Ok(()) => self.counters.gso.store(on, Ordering::Relaxed),
+            Err(error) => tracing::info!(%error, on, "the device's offloads stay as they were"),
+        }
     }
 
     /// Reads one packet or superpacket into `slot` of the arena; `None` when there is none.
@@ -151,7 +172,7 @@ impl Tun {
         let Err(error) = self.gather(&encode(gso), arena, parts) else { return };
         if error.raw_os_error() == Some(libc::EINVAL) && is_super {
             count(&self.counters.superpackets_refused);
-            self.coalescing = false;
+            self.set_coalescing(false);
             tracing::warn!(
                 ?gso,
                 "the kernel refuses superpackets on the TUN: writing packet by packet from now on"

@@ -40,6 +40,8 @@ pub struct UdpCounters {
     pub resent: AtomicU64,
     /// `UDP_SEGMENT` is in use.
     pub segmentation: AtomicBool,
+    /// `UDP_GRO` is in use.
+    pub gro: AtomicBool,
     /// What the kernel had dropped when it was last asked.
     dropped: AtomicU64,
     /// Whom to ask; gone when the socket is closed.
@@ -106,6 +108,17 @@ impl Udp {
     pub fn set_segmentation(&mut self, on: bool) {
         self.send.segmentation = on;
         self.counters.segmentation.store(on, Ordering::Relaxed);
+    }
+
+    /// Asks the kernel to merge what arrives, or not to.
+    pub fn set_gro(&mut self, on: bool) {
+        // What was merged before is still to come: its room shrinks once nothing waits any more.
+        self.receive.expect_trains(on);
+        if let Err(error) = bind::set_gro(&self.socket, on) {
+            tracing::info!(%error, on, "UDP_GRO stays as it was");
+            return self.receive.expect_trains(!on);
+        }
+        self.counters.gro.store(on, Ordering::Relaxed);
     }
 
     /// Reads what has arrived into `slots` of the arena and appends it to `out`; how many messages there were, also unusable

@@ -15,6 +15,7 @@ pub use spawn::{WorkerParts, Workers, spawn_workers};
 use crate::Clock;
 use crate::events::{EventSender, Failure};
 use crate::mailbox::{Mail, Mailbox};
+use crate::offload::Offload;
 use crate::poll::{Poller, Readable};
 use crate::tun::{Tun, TunCounters};
 use crate::udp::{Udp, UdpCounters};
@@ -159,6 +160,16 @@ impl<E: Engine> Worker<E> {
         Side::Busy
     }
 
+    fn offload(&mut self, offload: Offload, on: bool) {
+        match (offload, &mut self.tun) {
+            (Offload::TunGso, Some(tun)) => tun.set_gso(on),
+            (Offload::TunGro, Some(tun)) => tun.set_coalescing(on),
+            (Offload::TunGso | Offload::TunGro, None) => {}
+            (Offload::UdpGso, _) => self.udp.set_segmentation(on),
+            (Offload::UdpGro, _) => self.udp.set_gro(on),
+        }
+    }
+
     /// Applies all mail there is, and sends what came of it.
     fn take_mail(&mut self) -> Result<(), Stopped> {
         let mut applied = false;
@@ -169,8 +180,7 @@ impl<E: Engine> Worker<E> {
                     self.engine.apply(self.clock.now(), update, &mut self.arena, &mut self.batch);
                     applied = true;
                 }
-                Mail::Segmentation(on) => self.udp.set_segmentation(on),
-                Mail::Coalescing(on) => self.tun.iter_mut().for_each(|tun| tun.set_coalescing(on)),
+                Mail::Offload(offload, on) => self.offload(offload, on),
                 Mail::Priority(on) => self.priority.want(on),
                 Mail::Stop => {
                     self.finish();

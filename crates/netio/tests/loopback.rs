@@ -4,7 +4,7 @@
 use ln6_netio::memory::{TunEnd, tun_pair};
 use ln6_netio::udp::{Udp, UdpOptions, UdpSet};
 use ln6_netio::worker::{Engine, WorkerParts, Workers, spawn_workers};
-use ln6_netio::{Clock, EventReceiver, Failure, Mail};
+use ln6_netio::{Clock, EventReceiver, Failure, Mail, Offload};
 use ln6_overlay_core::forwarder::arena::ArenaLayout;
 use ln6_overlay_core::forwarder::batch::{
     Batch, Ecn, Fragmentation, Gso, Span, Train, TunRead, TunWrite, UdpRead,
@@ -395,7 +395,7 @@ fn without_a_device_mail_and_datagrams_still_work() {
     let (workers, mut events, _, far, near) = start(false);
     far.send_to(&[1; 20], near).unwrap();
     assert!(matches!(next(&mut events), Event::Stranger { .. }));
-    workers.mail()[0].send(Mail::Segmentation(false));
+    workers.mail()[0].send(Mail::Offload(Offload::UdpGso, false));
     workers.mail()[0].update(Update::Forget(3));
     assert!(matches!(next(&mut events), Event::Confirmed(3)));
     assert!(!workers.counters()[0].udp.segmentation.load(Ordering::Relaxed));

@@ -102,6 +102,9 @@ pub enum Command {
     /// Apply a changed configuration to the running node
     #[command(after_help = "Example: ln6d reload")]
     Reload,
+    /// Which offloads of the kernel are used; switch one while packets flow
+    #[command(after_help = "Example: ln6d offload udp-gso off")]
+    Offload(Offload),
     /// What the root key can do, and what it is asked for
     #[cfg(feature = "broker")]
     #[command(subcommand)]
@@ -178,6 +181,17 @@ pub struct Size {
     /// Prefix length; without it nothing is asked, only said
     #[arg(value_parser = clap::value_parser!(u8).range(16..=128))]
     pub size: Option<u8>,
+}
+
+/// `offload`.
+#[derive(Args, Debug)]
+pub struct Offload {
+    /// tun-gso, tun-gro, udp-gso or udp-gro; without it they are listed
+    #[arg(requires = "state")]
+    pub name: Option<String>,
+    /// on or off, until the daemon ends; 'offload' under [node] says how it begins
+    #[arg(value_parser = ["on", "off"])]
+    pub state: Option<String>,
 }
 
 /// `prefixes`.

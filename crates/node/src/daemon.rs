@@ -22,6 +22,7 @@ mod names;
 mod news;
 #[cfg(feature = "broker")]
 mod notify;
+mod offloads;
 mod outlook;
 #[cfg(feature = "broker")]
 mod page;
@@ -84,7 +85,7 @@ pub fn run(layout: &Layout, config: Config, options: &Run, log: &LogLevel) -> Re
     #[cfg(not(feature = "broker"))]
     let done = local.block_on(&runtime, async {
         let node = setup::start(setup::Options { layout: layout.clone(), config, log: log.clone() }).await?;
-        Daemon::new(node)?.serve().await
+        Daemon::new(node)?.serve().await.map(drop)
     });
     #[cfg(feature = "broker")]
     let done = local.block_on(&runtime, run_and_wait(layout, config, options, log));
@@ -173,7 +174,7 @@ struct Daemon {
 #[cfg(feature = "broker")]
 type Served = Option<waiting::Held>;
 #[cfg(not(feature = "broker"))]
-type Served = ();
+type Served = Option<std::convert::Infallible>;
 
 struct Signals {
     terminate: Signal,

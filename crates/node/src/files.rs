@@ -7,7 +7,6 @@ pub mod identity;
 pub(crate) mod layout;
 mod lock;
 pub(crate) mod owned;
-#[cfg(feature = "broker")]
 pub mod request;
 pub mod root;
 pub mod state;

@@ -28,6 +28,8 @@ pub struct Measured {
     pub figures: Vec<Count>,
     /// What went wrong at the UDP sockets, by name.
     pub sockets: Vec<Count>,
+    /// 1 for each offload that is used, by name.
+    pub offloads: Vec<Count>,
 }
 
 /// The text of `GET /metrics`.
@@ -42,6 +44,11 @@ pub fn render(measured: &Measured) -> String {
     reasons(out, "ln6d_refusals", "Routes, items and messages refused", "reason", &measured.status.refusals);
     reasons(out, "ln6d_forwarder_events", "What the forwarder counts", "event", &measured.figures);
     reasons(out, "ln6d_socket_events", "What went wrong at the UDP sockets", "event", &measured.sockets);
+    let used = Family::<Labels, Whole>::default();
+    for offload in &measured.offloads {
+        used.get_or_create(&vec![("offload", offload.reason.clone())]).set(i64::from(offload.count > 0));
+    }
+    out.register("ln6d_offload_used", "Whether an offload of the kernel is used", used);
     broker(out, &measured.status);
     process(out);
     let mut text = String::with_capacity(16 * 1024);
@@ -204,6 +211,7 @@ mod tests {
             routes: (3, 2),
             figures: vec![Count { reason: "udp_reads".into(), count: 9 }],
             sockets: vec![Count { reason: "dropped".into(), count: 4 }],
+            offloads: vec![Count { reason: "udp-gso".into(), count: 1 }],
         };
         let text = render(&measured);
         for line in [
@@ -217,6 +225,7 @@ mod tests {
             "ln6d_dropped_packets_total{reason=\"source_not_theirs\"} 3",
             "ln6d_routes{state=\"selected\"} 3",
             "ln6d_socket_events_total{event=\"dropped\"} 4",
+            "ln6d_offload_used{offload=\"udp-gso\"} 1",
             "ln6d_requests_pending 1",
             "ln6d_pool_delegations{pool=\"2001:db8:4800::/40\"} 3",
         ] {
@@ -241,6 +250,7 @@ mod tests {
             routes: (3, 2),
             figures: vec![Count { reason: "udp_reads".into(), count: 9 }],
             sockets: vec![Count { reason: "dropped".into(), count: 4 }],
+            offloads: vec![Count { reason: "udp-gso".into(), count: 1 }],
         };
         let mut broken = measured.clone();
         broken.status.refusals = vec![Count { reason: "stale".into(), count: 1 }];

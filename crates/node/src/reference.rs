@@ -99,6 +99,7 @@ fn the_page_of_metrics_is_what_is_measured() {
         routes: (3, 2),
         figures: vec![Count { reason: "udp_reads".into(), count: 9 }],
         sockets: vec![Count { reason: "dropped".into(), count: 4 }],
+        offloads: vec![Count { reason: "udp-gso".into(), count: 1 }],
     };
     let text = metrics::render(&measured);
     let mut out = format!(

@@ -16,13 +16,15 @@ use ln6_api::schema::{RequestList, Time};
 use ln6_api::{ApiError, ApiRequest, CliError, Trouble};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, watch};
 
 /// Longest form, octets.
 const FORM: usize = 32 * 1024;
 /// Most fields of a form.
 const FIELDS: usize = 64;
+/// Between two questions of guests that no earlier answer may fit.
+pub(crate) const TURN: Duration = Duration::from_millis(250);
 
 /// How the page is reached.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +57,8 @@ pub struct App {
     key: [u8; 32],
     /// One password is stretched at a time: each takes 19 MiB.
     pub(crate) stretching: Semaphore,
+    /// When a guest may next ask the daemon what it has not been asked just now.
+    turn: tokio::sync::Mutex<tokio::time::Instant>,
     /// Counts what has happened, for those who watch.
     pub(crate) news: watch::Sender<u64>,
     /// Somebody watches.
@@ -72,6 +76,7 @@ impl App {
             patience: Mutex::default(),
             key: secret::random(),
             stretching: Semaphore::new(1),
+            turn: tokio::sync::Mutex::new(tokio::time::Instant::now()),
             news: watch::Sender::new(0),
             watched: Notify::new(),
         })
@@ -85,6 +90,14 @@ impl App {
     /// The waits after wrong passwords.
     pub(crate) fn patience(&self) -> MutexGuard<'_, Patience> {
         self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the turn of a guest whose question goes to the daemon whatever was asked before: without end to such
+    /// questions the daemon would do nothing else.
+    pub(crate) async fn take_turn(&self) {
+        let mut next = self.turn.lock().await;
+        tokio::time::sleep_until(*next).await;
+        *next = tokio::time::Instant::now() + TURN;
     }
 
     /// Whether what comes from there crosses a network in the open.

@@ -125,21 +125,29 @@ impl Desk {
         request: ApiRequest,
     ) -> Result<Arc<T>, ApiError> {
         let parts = request.to_http();
-        let now = Instant::now();
-        if let Some((at, answer)) = self.kept().get(&parts.path)
-            && now.duration_since(*at) < FRESH
-            && let Ok(answer) = Arc::clone(answer).downcast::<T>()
-        {
+        if let Some(answer) = self.known(&parts.path) {
             return Ok(answer);
         }
-        let path = parts.path.clone();
-        let answer: Arc<T> = Arc::new(parse(&self.raw("", parts).await?)?);
+        let _room = self.room.acquire().await;
+        // Whoever was before in the queue may have asked the same.
+        if let Some(answer) = self.known(&parts.path) {
+            return Ok(answer);
+        }
+        let (path, now) = (parts.path.clone(), Instant::now());
+        let answer: Arc<T> = Arc::new(parse(&self.backend.ask("", parts).await?)?);
         let mut kept = self.kept();
         kept.retain(|_, (at, _)| now.duration_since(*at) < FRESH);
         if kept.len() < KEPT {
             kept.insert(path, (now, Arc::<T>::clone(&answer)));
         }
         Ok(answer)
+    }
+
+    /// An answer that is still good.
+    fn known<T: Send + Sync + 'static>(&self, path: &str) -> Option<Arc<T>> {
+        let kept = self.kept();
+        let (at, answer) = kept.get(path)?;
+        if at.elapsed() < FRESH { Arc::clone(answer).downcast::<T>().ok() } else { None }
     }
 
     /// Changes something, or asks what a change would do, for `actor`; what was remembered is forgotten.
@@ -176,4 +184,36 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         CliError::new(Trouble::BadRequest, format!("the daemon's answer is not understood: {error}"))
             .hint("the daemon and the page may be of different versions: restart both")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ln6_api::schema::{PeerList, Schema as _};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Answers after others had their turn, and counts.
+    struct Slow(Arc<AtomicUsize>);
+
+    impl Backend for Slow {
+        fn ask<'a>(&'a self, _: &'a str, _: Parts) -> Answer<'a> {
+            Box::pin(async move {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                Ok(Bytes::from(PeerList::default().to_json()))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_the_same_at_the_same_moment_cost_no_more_than_a_few() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let desk = Desk::new(Box::new(Slow(Arc::clone(&asked))));
+        let all = (0..200).map(|_| desk.get::<PeerList>(ApiRequest::Peers));
+        for answer in futures_util::future::join_all(all).await {
+            answer.expect("an answer");
+        }
+        let asked = asked.load(Ordering::Relaxed);
+        assert!(asked <= AT_ONCE, "the daemon was asked {asked} times");
+    }
 }

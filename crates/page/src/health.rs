@@ -26,6 +26,9 @@ pub(crate) async fn show(State(app): State<Arc<App>>, onlooker: Onlooker) -> Pag
             problems.push(problem.clone());
         }
     }
+    if !onlooker.look.inside() {
+        problems = problems.iter().map(crate::node::veiled).collect();
+    }
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
     page(&Health { look: &onlooker.look, problems, passed: &doctor.passed, status: &status })
 }

@@ -4,8 +4,10 @@
 mod act;
 mod line;
 mod steps;
+mod veil;
 
 pub(crate) use act::{ask_for_size, ask_to_join, ask_to_leave, join, leave, reload, size, test};
+pub(crate) use veil::veiled;
 
 use crate::app::{App, Onlooker, Page, page};
 use crate::look::Look;
@@ -78,7 +80,11 @@ impl NodePage<'_> {
 }
 
 pub(crate) async fn show(State(app): State<Arc<App>>, onlooker: Onlooker) -> Page {
-    let status = app.desk.get::<StatusReport>(ApiRequest::Status).await?;
+    let mut status = app.desk.get::<StatusReport>(ApiRequest::Status).await?;
+    if !onlooker.look.inside() {
+        let status = Arc::make_mut(&mut status);
+        status.problems = status.problems.iter().map(veiled).collect();
+    }
     let wish = app.desk.get::<WishReport>(ApiRequest::Wish).await?;
     let (peers, traffic) = if status.standing.state == NO_NETWORK {
         (Arc::default(), Arc::default())

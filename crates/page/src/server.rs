@@ -19,11 +19,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 256;
+/// Of these, so many from elsewhere. The rest is for this machine: however many strangers hold what they opened, an
+/// administrator still comes in by a tunnel, and a proxy by its socket.
+const FROM_AFAR: usize = CONNECTIONS - 32;
 /// How long the head of a request may take, and the beginning of TLS before it.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long the body of a request may take: nothing sent here is large.
@@ -74,6 +77,34 @@ impl Door {
     }
 }
 
+/// The connections that may be open at once.
+struct Room {
+    all: Arc<Semaphore>,
+    afar: Arc<Semaphore>,
+}
+
+/// A connection's share of it.
+type Place = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
+impl Room {
+    fn new() -> Room {
+        Room { all: Arc::new(Semaphore::new(CONNECTIONS)), afar: Arc::new(Semaphore::new(FROM_AFAR)) }
+    }
+
+    /// Waits until one more may be accepted.
+    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.all).acquire_owned().await.ok()
+    }
+
+    /// The place of one that was accepted; none if those from elsewhere have all of theirs.
+    fn place(&self, one: OwnedSemaphorePermit, from: From) -> Option<Place> {
+        if from.0.is_loopback() {
+            return Some((one, None));
+        }
+        Arc::clone(&self.afar).try_acquire_owned().ok().map(|far| (one, Some(far)))
+    }
+}
+
 /// A body that has to be there in time.
 struct Hurried {
     body: Incoming,
@@ -105,15 +136,15 @@ impl hyper::body::Body for Hurried {
 
 /// Serves the page at all its doors for ever.
 pub async fn serve(app: Arc<App>, doors: Vec<Door>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let room = Arc::new(Room::new());
     tokio::spawn(live::watch(Arc::clone(&app)));
     let open = doors.into_iter().map(|door| watch(Arc::clone(&app), door, Arc::clone(&room)));
     futures_util::future::join_all(open).await;
 }
 
-async fn watch(app: Arc<App>, door: Door, room: Arc<Semaphore>) {
+async fn watch(app: Arc<App>, door: Door, room: Arc<Room>) {
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let Some(one) = room.wait().await else { return };
         let (stream, from) = match door.next().await {
             Ok(accepted) => accepted,
             // Out of descriptors, or the client is gone: nothing to serve now.
@@ -122,6 +153,8 @@ async fn watch(app: Arc<App>, door: Door, room: Arc<Semaphore>) {
                 continue;
             }
         };
+        // Who is turned away is hung up on: the others behind it in the queue are not to wait for its patience.
+        let Some(place) = room.place(one, from) else { continue };
         let (app, tls) = (Arc::clone(&app), door.tls().map(Tls::acceptor));
         tokio::spawn(async move {
             let _place = place;
@@ -152,4 +185,29 @@ async fn exchange(app: Arc<App>, stream: Box<dyn Stream>, from: From) {
     let served = http.serve_connection(TokioIo::new(stream), service);
     // A client that breaks off or is too slow concerns only itself.
     let _ = tokio::time::timeout(CONNECTION, served).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[tokio::test]
+    async fn however_many_come_from_elsewhere_there_is_room_for_this_machine() {
+        let room = Room::new();
+        let (afar, here) = (From(Ipv4Addr::new(192, 168, 1, 77).into()), From(Ipv4Addr::LOCALHOST.into()));
+        let mut open = Vec::new();
+        for _ in 0..FROM_AFAR {
+            open.push(room.place(room.wait().await.expect("room"), afar).expect("a place"));
+        }
+        for _ in 0..CONNECTIONS {
+            assert!(room.place(room.wait().await.expect("room"), afar).is_none(), "strangers have theirs");
+        }
+        while open.len() < CONNECTIONS {
+            open.push(room.place(room.wait().await.expect("room"), here).expect("a place for this machine"));
+        }
+        assert_eq!(room.all.available_permits(), 0);
+        drop(open.remove(0));
+        assert!(room.place(room.wait().await.expect("room"), afar).is_some(), "who goes makes room");
+    }
 }

@@ -55,6 +55,7 @@ impl Scope {
             ApiRequest::Leave
             | ApiRequest::Join(_)
             | ApiRequest::Reload
+            | ApiRequest::Offload(_)
             | ApiRequest::Wireguard(_)
             | ApiRequest::WireguardRemove(_) => return None,
             // It has a contact in it.

@@ -41,8 +41,11 @@ struct TrafficPage<'a> {
 }
 
 pub(crate) async fn show(State(app): State<Arc<App>>, onlooker: Onlooker, Query(query): Query) -> Page {
-    let report =
-        app.desk.get::<TrafficReport>(ApiRequest::Traffic(Traffic { peer: query.some("peer") })).await?;
+    let peer = query.some("peer");
+    if peer.is_some() && !onlooker.look.inside() {
+        app.take_turn().await;
+    }
+    let report = app.desk.get::<TrafficReport>(ApiRequest::Traffic(Traffic { peer })).await?;
     let from = query.get("from").parse::<usize>().unwrap_or(0).min(report.peers.len());
     let upto = (from + ROWS).min(report.peers.len());
     page(&TrafficPage {

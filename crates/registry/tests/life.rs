@@ -1025,3 +1025,24 @@ fn the_last_of_all_numbers_is_no_end_of_the_registry() {
     desk.operator(revoke("quintana", true)).expect("revoked");
     assert_eq!(desk.registry.last_serial(), u64::MAX);
 }
+
+#[test]
+fn whom_an_administrator_suspends_after_the_list_did_the_list_does_not_wake() {
+    let mut desk = Desk::open();
+    let list = || Actor::KeyList("git".into());
+    let listed = || Command::AdmitListed {
+        name: "quintana".into(),
+        key: key(1),
+        sign: VerifyKey([1; 32]),
+        size: None,
+        contact: None,
+    };
+    desk.give(list(), listed()).expect("let in");
+    desk.give(list(), Command::Unlist { key: key(1) }).expect("removed");
+    let suspend = || Command::Suspend { holder: "quintana".into(), reason: "under water".into() };
+    desk.operator(suspend()).expect("it is the administrator's now");
+    assert_eq!(desk.operator(suspend()).map_err(|r| r.code()), Err("state_changed"));
+    assert_eq!(desk.give(list(), listed()), Err(Refusal::Suspended));
+    desk.operator(Command::Resume { holder: "quintana".into() }).expect("resumed");
+    assert!(desk.registry.certificate_of(&key(1)).is_some());
+}

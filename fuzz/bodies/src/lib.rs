@@ -13,6 +13,8 @@ mod config;
 mod control;
 mod handshake;
 mod input;
+mod key_list;
+mod librenet6;
 mod link;
 mod membership;
 mod ndp;
@@ -20,6 +22,8 @@ mod netlink;
 mod peer_message;
 mod registry;
 mod relay;
+mod relayed;
+mod root_papers;
 mod router;
 mod seeds;
 mod statement;
@@ -36,6 +40,8 @@ pub use babel::babel_packet;
 pub use config::config;
 pub use control::control_event;
 pub use handshake::handshake_message;
+pub use key_list::key_list;
+pub use librenet6::librenet6_hosts;
 pub use link::link;
 pub use membership::membership;
 pub use ndp::ndp;
@@ -43,6 +49,8 @@ pub use netlink::netlink;
 pub use peer_message::peer_message;
 pub use registry::registry_event;
 pub use relay::relay_frame_body as relay_frame;
+pub use relayed::relayed_datagram;
+pub use root_papers::root_papers;
 pub use router::babel_router;
 pub use seeds::seeds;
 pub use statement::certificate;
@@ -62,6 +70,8 @@ pub const TARGETS: &[Target] = &[
     ("config", config),
     ("control_event", control_event),
     ("handshake_message", handshake_message),
+    ("key_list", key_list),
+    ("librenet6_hosts", librenet6_hosts),
     ("link", link),
     ("membership", membership),
     ("ndp", ndp),
@@ -69,6 +79,8 @@ pub const TARGETS: &[Target] = &[
     ("peer_message", peer_message),
     ("registry_event", registry_event),
     ("relay_frame", relay_frame),
+    ("relayed_datagram", relayed_datagram),
+    ("root_papers", root_papers),
     ("transport_datagram", transport_datagram),
     ("tun_packet", tun_packet),
     ("vnet_header", vnet_header),

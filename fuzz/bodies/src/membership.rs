@@ -82,6 +82,14 @@ fn certificate(input: &mut Input<'_>) -> Option<Item> {
     item(ItemKind::Certificate, Signed::sign(value, signing(by)).ok()?.bytes())
 }
 
+/// A broker's certificate (0) and a revocation (1), signed by the root: the octets of both.
+pub(crate) fn of_the_root() -> Vec<(u8, Vec<u8>)> {
+    let certificate = certificate(&mut Input::new(&[1, 0, 0, 1, 1, 0, 1, 1, 3, 5, 200, 250, 9]));
+    let revocation = revocation(&mut Input::new(&[0, 2, 7, 2]));
+    let octets = |item: Option<Item>| item.expect("it is well-formed").bytes.to_vec();
+    vec![(0, octets(certificate)), (1, octets(revocation))]
+}
+
 fn revocation(input: &mut Input<'_>) -> Option<Item> {
     let (by, whom) = (input.octet() % PARTIES, input.octet());
     let what = if whom & 0x80 == 0 {

@@ -16,6 +16,9 @@ pub fn seeds() -> Vec<Seed> {
     texts(&mut seeds);
     packets(&mut seeds);
     programs(&mut seeds);
+    relayed(&mut seeds);
+    lists(&mut seeds);
+    papers(&mut seeds);
     seeds
 }
 
@@ -191,6 +194,98 @@ fn programs(seeds: &mut Vec<Seed>) {
         let less = [0x40, 7, 0, 0, 0, 0, 9, 1, 0, 0];
         seeds.push(("control_event", [&record[..], &[0xcf, 0xcf], &less, &[0xef]].concat()));
     }
+}
+
+/// Relayed datagrams to each addressee: whole, with another head, changed, and sent twice.
+fn relayed(seeds: &mut Vec<Seed>) {
+    for takes in [0, 1] {
+        for how in [1, 9, 0x31] {
+            seeds
+                .push(("relayed_datagram", [&[takes, how, 0, 100, 0][..], &noise(how.into(), 100)].concat()));
+        }
+        seeds.push(("relayed_datagram", [&[takes, 3, 0, 60, 0][..], &noise(3, 60), &[4, 1]].concat()));
+        seeds.push(("relayed_datagram", [&[takes, 5, 0, 120, 0][..], &noise(5, 120), &[80, 0, 1]].concat()));
+        seeds.push((
+            "relayed_datagram",
+            vec![takes, 8, 1, 40, 0, 1, 40, 4, 1, 40, 20, 0, 1, 4, 1, 40, 90, 0, 1],
+        ));
+    }
+    for seed in 0..8 {
+        seeds.push(("relayed_datagram", noise(seed, 200)));
+    }
+}
+
+/// Files of a key list, what git prints, and hosts of the old network.
+fn lists(seeds: &mut Vec<Seed>) {
+    let keys = "key = BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\nsign = \"BgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgY=\"\n";
+    for more in [
+        "",
+        "size = /56 # as before\n",
+        "# who\ncontact = \"a \\\"b\\\" \\\\\" # c\nsize = 64\n",
+        "contact = b\r\n",
+        "x = 1",
+    ] {
+        seeds.push(("key_list", after(0, format!("{keys}{more}").as_bytes())));
+    }
+    seeds.push((
+        "key_list",
+        after(
+            1,
+            &[&[1, 0, 1, 1, 0, 0, 2, 1, 2, 2, 0, 0, 1, 2, 2, 3, 0, 0, 3, 4, 4][..], &noise(1, 60)].concat(),
+        ),
+    ));
+    seeds.push(("key_list", after(1, &noise(2, 200))));
+    let id = "0000000000000000000000000000000000000000";
+    let printed = format!("100644 blob {id}      12\tquintana\x00160000 commit {id}       -\tmodule\0");
+    seeds.push(("key_list", after(2, printed.as_bytes())));
+    seeds.push(("key_list", after(3, format!("\x01{id} blob 3\na\nb\n").as_bytes())));
+    let hosts = [
+        (
+            "topo_Quintana_1",
+            "Address = a.example.net\nSubnet = 2001:db8:1:f012::/64#10\nsubnet 2001:db8:1:f100::/56\n",
+        ),
+        (
+            "topo_quintana-1",
+            "-----BEGIN RSA PUBLIC KEY-----\nSubnet = 2001:db8:1:f100::1/64\nSubnet = 10.0.0.0/8\n",
+        ),
+        ("b", "Ed25519PublicKey = x\nSubnet = fd00::/64\nSubnet = 2001::/3\nSubnet=2001:db8::/80\n"),
+    ];
+    let mut folder = Vec::new();
+    for (name, content) in hosts {
+        for part in [name, content] {
+            folder.extend_from_slice(&(part.len() as u16).to_le_bytes());
+            folder.extend_from_slice(part.as_bytes());
+        }
+    }
+    seeds.push(("librenet6_hosts", folder));
+}
+
+/// Requests and papers, as text and as what is signed.
+fn papers(seeds: &mut Vec<Seed>) {
+    for seed in 0..3 {
+        let choice = noise(seed, 40);
+        let request = crate::root_papers::genuine(&mut crate::input::Input::new(&choice));
+        let text = request.render(&ln6_crypto::SigningKey::from_seed([1; 32]));
+        let body: String = text
+            .lines()
+            .skip(1)
+            .take_while(|line| !line.starts_with("proof"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        seeds.push(("root_papers", after(0, text.as_bytes())));
+        seeds.push(("root_papers", after(1, body.as_bytes())));
+        seeds.push(("root_papers", after(2, &choice)));
+    }
+    let mut bodies = Vec::new();
+    for (kind, bytes) in crate::membership::of_the_root() {
+        let name = if kind == 0 { "CERTIFICATE" } else { "REVOCATION" };
+        seeds.push(("root_papers", after(3, crate::root_papers::between(name, &bytes).as_bytes())));
+        bodies.push(kind);
+        let body = &bytes[if bytes[1] == 0x58 { 3 } else { 4 }..bytes.len() - 66];
+        bodies.extend_from_slice(&(body.len() as u16).to_le_bytes());
+        bodies.extend_from_slice(body);
+    }
+    seeds.push(("root_papers", after(4, &bodies)));
 }
 
 const MORE_CONFIGURATION: &str = r#"

@@ -55,6 +55,8 @@ replays! {
     config
     control_event
     handshake_message
+    key_list
+    librenet6_hosts
     link
     membership
     ndp
@@ -62,6 +64,8 @@ replays! {
     peer_message
     registry_event
     relay_frame
+    relayed_datagram
+    root_papers
     transport_datagram
     tun_packet
     vnet_header

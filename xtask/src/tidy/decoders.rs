@@ -28,6 +28,8 @@ const DECODERS: &[Decoder] = &[
     ("crates/overlay-core/src/forwarder/outside.rs", "outside", "transport_datagram"),
     ("crates/overlay-core/src/forwarder/ipv6.rs", "read", "transport_datagram"),
     ("crates/overlay-core/src/forwarder/coalesce.rs", "offer", "transport_datagram"),
+    ("crates/crypto/src/message.rs", "read_relayed_header", "relayed_datagram"),
+    ("crates/overlay-core/src/forwarder/keys.rs", "open_relayed", "relayed_datagram"),
     ("crates/overlay-core/src/forwarder/frame.rs", "read", "relay_frame"),
     ("crates/overlay-core/src/forwarder/frame.rs", "message_body", "peer_message"),
     ("crates/overlay-core/src/forwarder/inside.rs", "inside", "tun_packet"),
@@ -46,6 +48,14 @@ const DECODERS: &[Decoder] = &[
     ("crates/registry/src/event.rs", "deserialize", "registry_event"),
     ("crates/registry/src/apply.rs", "apply", "registry_event"),
     ("crates/node/src/config.rs", "parse", "config"),
+    ("crates/node/src/files/armour.rs", "read", "root_papers"),
+    ("crates/node/src/files/certificate.rs", "read", "root_papers"),
+    ("crates/node/src/files/request.rs", "read", "root_papers"),
+    ("crates/broker/src/keylist/entry.rs", "parse", "key_list"),
+    ("crates/broker/src/keylist/listing.rs", "listing", "key_list"),
+    ("crates/broker/src/keylist/tree.rs", "tree", "key_list"),
+    ("crates/broker/src/keylist/tree.rs", "blobs", "key_list"),
+    ("crates/broker/src/librenet6.rs", "hosts", "librenet6_hosts"),
     ("crates/api/src/request.rs", "from_http", "api_request"),
 ];
 

@@ -46,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ln6-registry",
             "ln6-netio",
             "ln6-host",
+            "ln6-broker",
             "ln6d",
         ],
     ),

@@ -163,6 +163,8 @@ fn node() -> Vec<Row> {
             "Reads the configuration again.",
             Body::Schema(ReloadReply::SCHEMA, of::<ReloadReply>),
         ),
+        get::<OffloadList>("offloads", "Which offloads of the kernel are used.", vec![]),
+        post::<request::Switch, ActionReply>("offload"),
     ]
 }
 

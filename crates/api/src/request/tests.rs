@@ -172,6 +172,8 @@ fn all() -> Vec<ApiRequest> {
             contact: Some("ana@example.net".into()),
         })),
         ApiRequest::Size(Sizing { size: 52 }),
+        ApiRequest::Offloads,
+        ApiRequest::Offload(Switch { name: "udp-gso".into(), on: true }),
     ]);
     all
 }
@@ -247,7 +249,7 @@ fn only_reading_is_not_changing() {
     for request in all() {
         assert_eq!(request.changes(), request.to_http().method == "POST");
     }
-    assert_eq!(all().iter().filter(|request| !request.changes()).count(), 26);
+    assert_eq!(all().iter().filter(|request| !request.changes()).count(), 27);
 }
 
 #[test]

@@ -557,6 +557,24 @@ pub struct Change {
     pub needs_restart: bool,
 }
 
+/// `GET /api/v1/offloads`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct OffloadList {
+    /// From the device to the wire.
+    pub offloads: Vec<OffloadRow>,
+}
+
+/// What the kernel may do for the forwarder.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct OffloadRow {
+    /// `tun-gso`, `tun-gro`, `udp-gso` or `udp-gro`.
+    pub name: String,
+    /// Whether every worker uses it. Not so where it was switched off, or where the kernel cannot or has refused.
+    pub used: bool,
+}
+
 /// What `init` and `join` have made.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]

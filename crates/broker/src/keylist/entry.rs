@@ -97,7 +97,8 @@ fn line(word: &'static str, text: &str, longest: usize) -> Result<String, EntryE
     match text {
         "" => Err(EntryError::Value(word, "empty")),
         text if text.len() > longest => Err(EntryError::Value(word, "too long")),
-        text if text.contains('\t') => Err(EntryError::Value(word, "no plain line")),
+        // A carriage return within a line would let its end be shown over its beginning.
+        text if text.contains(char::is_control) => Err(EntryError::Value(word, "no plain line")),
         text => Ok(text.to_owned()),
     }
 }
@@ -179,6 +180,7 @@ mod tests {
             assert!(matches!(with(size), Err(Value("size", _))), "{size}");
         }
         assert!(matches!(with(&format!("contact = {}", "a".repeat(129))), Err(Value("contact", "too long"))));
+        assert_eq!(with("contact = ana\rbob"), Err(Value("contact", "no plain line")));
         assert!(matches!(Entry::parse(b"key = short\nsign = x"), Err(Value("key", _))));
         let zero = format!("key = {}\nsign = {}", PublicKey([0; 32]), VerifyKey([8; 32]));
         assert!(matches!(Entry::parse(zero.as_bytes()), Err(Value("key", "all zero"))));

@@ -2,6 +2,7 @@
 
 use super::{SelfTest, Tun, TunError};
 use crate::poll::{check, set_nonblocking};
+use portable_atomic::Ordering;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -109,7 +110,13 @@ fn open_vnet(name: &str, queues: usize, options: TunOptions) -> Result<TunSet, T
         set_offload(&file, options)?;
         files.push(file);
     }
-    let queues = files.into_iter().map(|file| Tun::from_file(file, true)).collect();
+    let queue = |file| {
+        let mut queue = Tun::from_file(file, true);
+        queue.offers = offers(offload);
+        queue.counters.gso.store(true, Ordering::Relaxed);
+        queue
+    };
+    let queues = files.into_iter().map(queue).collect();
     Ok(TunSet { index: index_of(&name), name, queues, offload })
 }
 
@@ -166,17 +173,25 @@ fn set_offload(file: &File, options: TunOptions) -> Result<TunOffload, TunError>
     #[allow(unsafe_code)]
     let result = check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const size) });
     result.map_err(failed("TUNSETVNETHDRSZ"))?;
-    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
-    let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
-    if options.udp_offload && request_offload(file, tcp | udp).is_ok() {
+    if options.udp_offload && request_offload(file, offers(TunOffload::TcpUdp)).is_ok() {
         return Ok(TunOffload::TcpUdp);
     }
     // Said again without UDP: the mask belongs to the device, and an earlier owner may have left another.
-    request_offload(file, tcp).map_err(failed("TUNSETOFFLOAD"))?;
+    request_offload(file, offers(TunOffload::Tcp)).map_err(failed("TUNSETOFFLOAD"))?;
     Ok(TunOffload::Tcp)
 }
 
-fn request_offload(file: &File, mask: libc::c_uint) -> io::Result<()> {
+/// As TUNSETOFFLOAD takes it.
+fn offers(offload: TunOffload) -> libc::c_uint {
+    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
+    match offload {
+        TunOffload::TcpUdp => tcp | libc::TUN_F_USO4 | libc::TUN_F_USO6,
+        TunOffload::Tcp => tcp,
+        TunOffload::Plain => 0,
+    }
+}
+
+pub(super) fn request_offload(file: &File, mask: libc::c_uint) -> io::Result<()> {
     // SAFETY: TUNSETOFFLOAD takes its argument by value.
     #[allow(unsafe_code)]
     check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(mask)) })?;

@@ -107,12 +107,13 @@ impl Udp {
     }
 
     fn new(socket: OwnedFd, local: SocketAddr, options: &UdpOptions) -> Self {
-        let gro = options.gro && set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+        let gro = options.gro && set_gro(&socket, true).is_ok();
         // Only asked for, never set for the whole socket: that would break single datagrams.
         let segmentation = options.segmentation && get(&socket, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
         let socket = Arc::new(socket);
         let counters = UdpCounters {
             segmentation: AtomicBool::new(segmentation),
+            gro: AtomicBool::new(gro),
             socket: Arc::downgrade(&socket),
             ..UdpCounters::default()
         };
@@ -124,6 +125,11 @@ impl Udp {
             socket,
         }
     }
+}
+
+/// Has the kernel merge what arrives at the socket, or not.
+pub(super) fn set_gro(socket: &OwnedFd, on: bool) -> io::Result<()> {
+    set(socket, libc::SOL_UDP, libc::UDP_GRO, on.into())
 }
 
 /// Whether all of them filter now.

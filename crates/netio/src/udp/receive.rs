@@ -16,7 +16,10 @@ const SINGLE: u32 = 2048;
 
 /// What `recvmmsg` works on. Filled anew for each call.
 pub(super) struct ReceiveRing {
+    /// Trains may come: each message needs a whole slot.
     gro: bool,
+    /// No more trains are made; those that wait are the last.
+    last: bool,
     names: [RawAddress; MESSAGES],
     controls: [Control; MESSAGES],
     slots: Vec<Span>,
@@ -42,12 +45,19 @@ impl ReceiveRing {
         let (iovecs, headers) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
         ReceiveRing {
             gro,
+            last: false,
             names: [RawAddress::EMPTY; MESSAGES],
             controls: [Control::EMPTY; MESSAGES],
             slots: Vec::with_capacity(MESSAGES),
             iovecs,
             headers,
         }
+    }
+
+    /// Whether trains may come from now on.
+    pub(super) fn expect_trains(&mut self, on: bool) {
+        self.last = self.gro && !on;
+        self.gro |= on;
     }
 
     pub(super) fn recv(
@@ -82,7 +92,10 @@ impl ReceiveRing {
                     (0..received).for_each(|at| out.extend(self.take(at, counters)));
                     return received;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return 0,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.gro &= !std::mem::take(&mut self.last);
+                    return 0;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // An error that an earlier datagram left on the socket: reported once, then receiving goes on.
                 Err(_) => count(&counters.receive_errors),

@@ -39,6 +39,7 @@ impl Daemon {
     /// What is wrong, and what the workers may do.
     pub(super) fn doctor(&self) -> DoctorReport {
         let mut doctor = report(self.node.config.node.priority, self.workers.counters());
+        doctor.passed.push(self.offloads_in_words());
         doctor.findings.extend(self.news.problems());
         doctor
     }

@@ -94,6 +94,8 @@ impl Daemon {
             #[cfg(feature = "broker")]
             ApiRequest::Graph => Reply::of(super::graph::graph(&self.control.view(now))),
             ApiRequest::Reload => Reply::of(ReloadReply { changes: self.reload()? }),
+            ApiRequest::Offloads => Reply::of(self.offloads()),
+            ApiRequest::Offload(switch) => Reply::of(self.switch_offload(&switch.name, switch.on)?),
             _ => return Err(CliError::new(Trouble::BadRequest, "this request cannot be answered here")),
         })
     }
@@ -231,6 +233,7 @@ impl Daemon {
             routes: (in_use, view.routes.len() as u64 - in_use),
             figures: self.figures(),
             sockets: self.sockets(),
+            offloads: self.offloads_used(),
         };
         self.with_broker_summary(answer, move |summary| {
             measured.status.broker = summary;

@@ -185,10 +185,9 @@ impl Waiting {
             let message = "this node is to be a broker now";
             return Err(CliError::new(Trouble::BadRequest, message).hint("restart the daemon"));
         }
-        let changes = crate::config::diff(&self.config, &new);
+        let changes = changes(&self.config, &new);
         self.config = new;
-        // Nothing was begun yet that would have to be begun anew.
-        Ok(changes.into_iter().map(|change| Change { needs_restart: false, ..change }).collect())
+        Ok(changes)
     }
 
     fn status(&self) -> StatusReport {
@@ -220,8 +219,33 @@ impl Waiting {
     }
 }
 
+/// What a new configuration changes here. Nothing was begun yet that would have to be begun anew, but for the page: whom
+/// that lets look, and where, stays as it is.
+fn changes(old: &Config, new: &Config) -> Vec<Change> {
+    let changes = crate::config::diff(old, new).into_iter();
+    changes.map(|change| Change { needs_restart: change.what == "page", ..change }).collect()
+}
+
 fn to_join(joining: Joining) -> Join {
     let said = |text: Option<String>| text.filter(|text| !text.is_empty());
     let Joining { link, name, size, ssid, lans, contact } = joining;
     Join { link, name: said(name), size, ssid: said(ssid), lans, contact: said(contact), listen: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NodeName;
+
+    #[test]
+    fn a_page_that_is_open_to_guests_is_not_said_to_be_closed_before_it_is() {
+        let mut old = Config::new(NodeName::new("roof").expect("name"));
+        old.page.guests = true;
+        let mut new = old.clone();
+        new.page.guests = false;
+        new.node.mtu = 1280;
+        let said = changes(&old, &new);
+        let said: Vec<_> = said.iter().map(|change| (change.what.as_str(), change.needs_restart)).collect();
+        assert_eq!(said, [("node.mtu", false), ("page", true)]);
+    }
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 const MOST: usize = 64;
 /// A holder may change its mind so often.
 const PAUSE: Duration = Duration::from_secs(30);
+/// Holders that are remembered for as long as that pause.
+const HEARD: usize = 256;
 /// What was not decided in this time is forgotten; it can be asked for again.
 const KEPT: Duration = Duration::from_secs(14 * 86_400);
 
@@ -22,14 +24,28 @@ struct Wish {
     at: Instant,
 }
 
-/// The wishes.
+/// The wishes, and whose message was looked at lately.
 #[derive(Debug, Default)]
-pub(super) struct Wishes(BTreeMap<PublicKey, Wish>);
+pub(super) struct Wishes(BTreeMap<PublicKey, Wish>, BTreeMap<PublicKey, Instant>);
 
 impl Wishes {
-    /// Whether `key` may say something now that was not said yet.
-    fn is_news(&self, now: Instant, key: &PublicKey, size: u8) -> bool {
-        self.0.get(key).is_none_or(|known| known.size != size && now.since(known.at) >= PAUSE)
+    /// Whether `key`, a holder of `held`, may say something now that was not said yet.
+    fn is_news(&self, now: Instant, key: &PublicKey, size: u8, held: &[Prefix]) -> bool {
+        match self.0.get(key) {
+            Some(known) => known.size != size && now.since(known.at) >= PAUSE,
+            // Of strangers the registry thinks what it thinks; here it is only told of holders.
+            None => !held.is_empty() && held.iter().all(|prefix| prefix.len() != size),
+        }
+    }
+
+    /// Whether the message of `key` may be looked at, which costs a signature's check: once in a pause, true or not.
+    fn has_a_turn(&mut self, now: Instant, key: PublicKey) -> bool {
+        self.1.retain(|_, at| now.since(*at) < PAUSE);
+        let free = self.1.len() < HEARD && !self.1.contains_key(&key);
+        if free {
+            self.1.insert(key, now);
+        }
+        free
     }
 
     /// Keeps the wish of a holder of `held`; what it holds already is none.
@@ -82,12 +98,12 @@ fn held(control: &Control, key: &PublicKey, wall: UnixTime) -> Vec<Prefix> {
 impl Daemon {
     /// A renewal that says a size is a wish for it.
     pub(super) fn hear_wish(&mut self, now: Instant, wall: UnixTime, from: PublicKey, request: &JoinRequest) {
-        if request.size == 0 || request.size > 128 || !self.wishes.is_news(now, &from, request.size) {
+        if !(16..=128).contains(&request.size) {
             return;
         }
         let held = held(&self.control, &from, wall);
-        // Of strangers the registry thinks what it thinks; here it is only told of holders.
-        if held.is_empty() || !request.proves(&from) {
+        let is_news = self.wishes.is_news(now, &from, request.size, &held);
+        if !is_news || !self.wishes.has_a_turn(now, from) || !request.proves(&from) {
             return;
         }
         let name = self.control.name_of(now, &from);
@@ -126,13 +142,26 @@ mod tests {
     fn a_holder_is_heard_again_after_a_pause_and_what_it_holds_is_no_wish() {
         let mut wishes = Wishes::default();
         let held = ["2001:db8::/56".parse().expect("prefix")];
-        assert!(wishes.is_news(at(0), &key(1), 52));
+        assert!(wishes.is_news(at(0), &key(1), 52, &held));
         assert!(wishes.keep(at(0), key(1), "a".into(), 52, &held));
-        assert!(!wishes.is_news(at(999), &key(1), 52), "the same again");
-        assert!(!wishes.is_news(at(10), &key(1), 48), "too soon");
-        assert!(wishes.is_news(at(31), &key(1), 56));
+        assert!(!wishes.is_news(at(999), &key(1), 52, &held), "the same again");
+        assert!(!wishes.is_news(at(10), &key(1), 48, &held), "too soon");
+        assert!(wishes.is_news(at(31), &key(1), 56, &held));
         assert!(!wishes.keep(at(31), key(1), "a".into(), 56, &held), "it has changed its mind");
         assert!(wishes.0.is_empty());
         assert!(!wishes.keep(at(40), key(2), "b".into(), 52, &[]), "who holds nothing joins");
+    }
+
+    #[test]
+    fn what_is_no_news_costs_no_check_of_a_signature_and_false_news_one_in_a_pause() {
+        let mut wishes = Wishes::default();
+        let held = ["2001:db8::/56".parse().expect("prefix")];
+        assert!(!wishes.is_news(at(0), &key(1), 56, &held), "it holds that");
+        assert!(!wishes.is_news(at(0), &key(2), 52, &[]), "a stranger");
+        assert!(wishes.is_news(at(0), &key(1), 52, &held));
+        let looked_at = (0..60).filter(|second| wishes.has_a_turn(at(*second), key(1))).count();
+        assert_eq!(looked_at, 2);
+        assert!((10..HEARD + 99).filter(|n| wishes.has_a_turn(at(60), key(*n))).count() <= HEARD);
+        assert!(wishes.has_a_turn(at(91), key(1)), "there is room again");
     }
 }

@@ -61,10 +61,10 @@ pub fn render(certificate: Option<&Signed<Certificate>>, revocations: &[Signed<R
 }
 
 /// A certificate, revocations, or both.
-type Signatures = (Option<Signed<Certificate>>, Vec<Signed<Revocation>>);
+pub type Signatures = (Option<Signed<Certificate>>, Vec<Signed<Revocation>>);
 
 /// Reads what the root of `network` signed. The reason why it is nothing of the kind, in words.
-pub(crate) fn read(text: &str, network: &Fingerprint) -> Result<Signatures, String> {
+pub fn read(text: &str, network: &Fingerprint) -> Result<Signatures, String> {
     let (mut certificate, mut revocations) = (None, Vec::new());
     for (kind, bytes) in armour::read(text, CERTIFICATE)? {
         match kind.as_str() {

@@ -4,7 +4,7 @@ use super::status::problems;
 use super::units::{day, round_trip};
 use super::{Render, Style};
 use crate::schema::{
-    ActionReply, DoctorReport, KeyReply, PathKind, PingReply, ReloadReply, SetupReply, Severity,
+    ActionReply, DoctorReport, KeyReply, OffloadList, PathKind, PingReply, ReloadReply, SetupReply, Severity,
 };
 use std::fmt::Write as _;
 
@@ -97,6 +97,17 @@ impl Render for ReloadReply {
                 style.paint.good("applied")
             };
             let _ = writeln!(out, "{}: {state}", change.what);
+        }
+        out
+    }
+}
+
+impl Render for OffloadList {
+    fn render(&self, style: Style) -> String {
+        let mut out = String::new();
+        for row in &self.offloads {
+            let used = if row.used { style.paint.good("used") } else { style.paint.warn("not used") };
+            let _ = writeln!(out, "{}  {used}", row.name);
         }
         out
     }

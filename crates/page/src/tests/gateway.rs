@@ -136,7 +136,7 @@ async fn nobody_looks_without_login_unless_guests_may() {
 
 #[tokio::test]
 async fn guests_see_nothing_that_is_not_theirs_and_are_offered_nothing_they_may_not_do() {
-    for line in ["connected", "waiting", "no_network"] {
+    for (line, _) in LINES {
         let site = site(line, true);
         let inside = site.login("luz").await;
         for path in SHOWN {
@@ -155,8 +155,36 @@ async fn guests_see_nothing_that_is_not_theirs_and_are_offered_nothing_they_may_
             }
         }
         let own = site.get("/", &inside).await.body + &site.get("/peers", &inside).await.body;
-        assert_eq!(own.contains("vecinas@"), line != "no_network", "who is logged in sees the contact");
+        assert_eq!(own.contains("vecinas@"), *line != "no_network", "who is logged in sees the contact");
+        let away = matches!(*line, "no_broker" | "cut_off" | "broker_away");
+        assert!(
+            !away || own.contains("no answer from 198.51.100.2"),
+            "{line}: and where the broker should be"
+        );
     }
+}
+
+#[tokio::test]
+async fn guests_ask_about_single_peers_one_after_another() {
+    let site = site("connected", true);
+    let inside = site.login("luz").await;
+    let begun = std::time::Instant::now();
+    let asked = (0..4).map(|n| format!("/traffic?peer=nobody-{n}"));
+    let site = &site;
+    let asked = asked.map(|path| async move { from_afar(site, "GET", &path, "", "").await.status });
+    futures_util::future::join_all(asked).await;
+    let taken = begun.elapsed();
+    assert!(taken >= 3 * crate::app::TURN, "{taken:?}");
+    // Who is logged in waits for no guest.
+    let (guests, _) = tokio::join!(
+        futures_util::future::join_all((0..4).map(|_| from_afar(site, "GET", "/traffic?peer=x", "", ""))),
+        async {
+            let begun = std::time::Instant::now();
+            site.get("/traffic?peer=y", &inside).await;
+            assert!(begun.elapsed() < 3 * crate::app::TURN);
+        }
+    );
+    assert_eq!(guests.len(), 4);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::admission::free_key;
 use super::choice::Wish;
 use super::rule::reason_fits;
 use super::{Draft, Identity};
-use crate::command::{NewInvitation, Replacement};
+use crate::command::{Actor, NewInvitation, Replacement};
 use crate::event::{Cause, What};
 use crate::id::{DelegationId, HolderId};
 use crate::invitation::Purpose;
@@ -20,7 +20,12 @@ impl<'a> Draft<'a> {
         reason_fits(reason)?;
         let holder = self.named(name)?;
         if holder.state == HolderState::Suspended {
-            return Err(Refusal::StateChanged("the holder is suspended already"));
+            if !holder.suspended_by_list || matches!(self.who, Actor::KeyList(_)) {
+                return Err(Refusal::StateChanged("the holder is suspended already"));
+            }
+            // From now on an administrator answers for it: the list does not wake it again.
+            self.push(What::Suspended { holder: holder.id, reason: reason.to_owned() });
+            return Ok(());
         }
         if holder.state != HolderState::Active {
             return Err(Refusal::StateChanged("only an active holder can be suspended"));
