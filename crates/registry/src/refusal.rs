@@ -122,7 +122,7 @@ impl Refusal {
                 "ask for a size within these, or ask an administrator to choose one"
             }
             Refusal::NameTaken(_) => {
-                "choose another name; a second gateway of the same holder is let in with 'ln6d approve REQUEST --holder NAME'"
+                "choose another name; whoever comes back with the key it had needs none ('ln6d invite' without --name); a second gateway of the same holder is let in with 'ln6d approve REQUEST --holder NAME'"
             }
             Refusal::NameInvalid(_) => {
                 "1 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit"
