@@ -189,7 +189,7 @@ pub struct Offload {
     /// tun-gso, tun-gro, udp-gso or udp-gro; without it they are listed
     #[arg(requires = "state")]
     pub name: Option<String>,
-    /// on or off, until the daemon ends; 'offload' under [node] says how it begins
+    /// on or off, until the daemon ends; the setting 'offload' says how it begins
     #[arg(value_parser = ["on", "off"])]
     pub state: Option<String>,
 }
