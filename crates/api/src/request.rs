@@ -89,12 +89,15 @@ pub enum ApiRequest {
     /// [`crate::schema::ReloadReply`].
     Reload,
     /// [`crate::schema::OffloadList`].
+    #[cfg(feature = "registry")]
     Offloads,
     /// [`crate::schema::ActionReply`].
+    #[cfg(feature = "registry")]
     Offload(Switch),
 }
 
 /// Uses or leaves an offload of the kernel from now on, until the daemon ends.
+#[cfg(feature = "registry")]
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -235,6 +238,8 @@ const BROKERS: &[&str] = &[
     "wish",
     "join",
     "size",
+    "offloads",
+    "offload",
 ];
 
 impl ApiRequest {
@@ -291,7 +296,9 @@ impl ApiRequest {
             ApiRequest::Wireguard(body) => post("wireguard", body),
             ApiRequest::WireguardRemove(body) => post("wireguard-remove", body),
             ApiRequest::Reload => post("reload", &Empty {}),
+            #[cfg(feature = "registry")]
             ApiRequest::Offloads => plain("offloads"),
+            #[cfg(feature = "registry")]
             ApiRequest::Offload(body) => post("offload", body),
         }
     }
@@ -330,6 +337,7 @@ fn question(word: &str, query: Option<&str>) -> Option<Result<ApiRequest, ApiErr
         "certs" => ApiRequest::Certs,
         "doctor" => ApiRequest::Doctor,
         "metrics" => ApiRequest::Metrics,
+        #[cfg(feature = "registry")]
         "offloads" => ApiRequest::Offloads,
         #[cfg(feature = "registry")]
         "graph" => ApiRequest::Graph,
@@ -374,6 +382,7 @@ fn change(word: &str, body: &[u8]) -> Option<Result<ApiRequest, ApiError>> {
         #[cfg(feature = "registry")]
         "size" => json(body).map(ApiRequest::Size),
         "reload" => empty(body, ApiRequest::Reload),
+        #[cfg(feature = "registry")]
         "offload" => json(body).map(ApiRequest::Offload),
         _ => return None,
     })

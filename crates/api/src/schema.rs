@@ -134,13 +134,13 @@ schemas! {
     WireguardReply = "ln6d.wireguard/1",
     WireguardFile = "ln6d.wireguard-file/1",
     ReloadReply = "ln6d.reload/1",
-    OffloadList = "ln6d.offloads/1",
     SetupReply = "ln6d.setup/1",
     KeyReply = "ln6d.key/1",
 }
 
 #[cfg(feature = "registry")]
 schemas! {
+    OffloadList = "ln6d.offloads/1",
     RequestList = "ln6d.requests/1",
     DenialList = "ln6d.denials/1",
     PageReply = "ln6d.page/1",

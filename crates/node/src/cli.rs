@@ -103,6 +103,7 @@ pub enum Command {
     #[command(after_help = "Example: ln6d reload")]
     Reload,
     /// Which offloads of the kernel are used; switch one while packets flow
+    #[cfg(feature = "broker")]
     #[command(after_help = "Example: ln6d offload udp-gso off")]
     Offload(Offload),
     /// What the root key can do, and what it is asked for
@@ -184,6 +185,7 @@ pub struct Size {
 }
 
 /// `offload`.
+#[cfg(feature = "broker")]
 #[derive(Args, Debug)]
 pub struct Offload {
     /// tun-gso, tun-gro, udp-gso or udp-gro; without it they are listed

@@ -265,6 +265,8 @@ fn what_small_builds_have_no_answer_to_is_known_to_be_that() {
                 | ApiRequest::Wish
                 | ApiRequest::Join(_)
                 | ApiRequest::Size(_)
+                | ApiRequest::Offloads
+                | ApiRequest::Offload(_)
         );
         assert_eq!(BROKERS.contains(&word), broker, "{word}");
     }

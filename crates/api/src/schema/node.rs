@@ -558,6 +558,7 @@ pub struct Change {
 }
 
 /// `GET /api/v1/offloads`.
+#[cfg(feature = "registry")]
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OffloadList {
@@ -566,6 +567,7 @@ pub struct OffloadList {
 }
 
 /// What the kernel may do for the forwarder.
+#[cfg(feature = "registry")]
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OffloadRow {

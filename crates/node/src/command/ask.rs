@@ -1,9 +1,10 @@
 //! Commands that are one question to the daemon.
 
 use super::output::Output;
+use crate::api::{ApiRequest, Prefixes};
 #[cfg(feature = "broker")]
-use crate::api::Sizing;
-use crate::api::{ApiRequest, Prefixes, Switch};
+use crate::api::{Sizing, Switch};
+#[cfg(feature = "broker")]
 use crate::cli;
 use crate::cli::Command;
 use crate::client::Client;
@@ -11,10 +12,9 @@ use crate::error::{CliError, Exit, Trouble};
 use crate::files::Layout;
 use crate::render::{Render, Style};
 #[cfg(feature = "broker")]
-use crate::schema::WishReport;
+use crate::schema::{ActionReply, OffloadList, WishReport};
 use crate::schema::{
-    ActionReply, CertList, OffloadList, PeerList, PrefixList, ReloadReply, RouteList, Schema, SessionList,
-    StatusReport,
+    CertList, PeerList, PrefixList, ReloadReply, RouteList, Schema, SessionList, StatusReport,
 };
 #[cfg(feature = "broker")]
 use ln6_types::Prefix;
@@ -37,10 +37,12 @@ pub(super) fn run(command: &Command, layout: &Layout, output: &Output) -> Result
         Command::Size(cli::Size { size: Some(size) }) => ask_for_size(&client, *size, output),
         #[cfg(feature = "broker")]
         Command::Size(_) => show::<WishReport>(&client, &ApiRequest::Wish, output),
+        #[cfg(feature = "broker")]
         Command::Offload(cli::Offload { name: Some(name), state }) => {
             let switch = Switch { name: name.clone(), on: state.as_deref() == Some("on") };
             show::<ActionReply>(&client, &ApiRequest::Offload(switch), output)
         }
+        #[cfg(feature = "broker")]
         Command::Offload(_) => show::<OffloadList>(&client, &ApiRequest::Offloads, output),
         Command::Reload => show::<ReloadReply>(&client, &ApiRequest::Reload, output),
         _ => Err(CliError::new(Trouble::Internal, "this command is not implemented")),

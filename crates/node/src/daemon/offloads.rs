@@ -1,9 +1,14 @@
 //! Which offloads of the kernel the workers use, and switching them while packets flow.
 
 use crate::daemon::Daemon;
+#[cfg(feature = "broker")]
 use crate::error::{ApiError, CliError, Trouble};
-use crate::schema::{ActionReply, Count, OffloadList, OffloadRow};
-use ln6_netio::{Mail, Offload};
+use crate::schema::Count;
+#[cfg(feature = "broker")]
+use crate::schema::{ActionReply, OffloadList, OffloadRow};
+#[cfg(feature = "broker")]
+use ln6_netio::Mail;
+use ln6_netio::Offload;
 
 impl Daemon {
     /// Whether every worker uses it.
@@ -11,6 +16,7 @@ impl Daemon {
         self.workers.counters().iter().all(|worker| offload.is_used(worker))
     }
 
+    #[cfg(feature = "broker")]
     pub(super) fn offloads(&self) -> OffloadList {
         let row = |offload: Offload| OffloadRow { name: offload.name().to_owned(), used: self.uses(offload) };
         OffloadList { offloads: Offload::ALL.map(row).into() }
@@ -33,6 +39,7 @@ impl Daemon {
     }
 
     /// Told to the workers; they follow before their next packet.
+    #[cfg(feature = "broker")]
     pub(super) fn switch_offload(&self, name: &str, on: bool) -> Result<ActionReply, ApiError> {
         let Some(offload) = Offload::of(name) else {
             return Err(CliError::new(Trouble::BadRequest, format!("there is no offload '{name}'"))

@@ -96,7 +96,9 @@ impl Daemon {
             #[cfg(feature = "broker")]
             ApiRequest::Graph => Reply::of(super::graph::graph(&self.control.view(now))),
             ApiRequest::Reload => Reply::of(ReloadReply { changes: self.reload()? }),
+            #[cfg(feature = "broker")]
             ApiRequest::Offloads => Reply::of(self.offloads()),
+            #[cfg(feature = "broker")]
             ApiRequest::Offload(switch) => Reply::of(self.switch_offload(&switch.name, switch.on)?),
             _ => return Err(CliError::new(Trouble::BadRequest, "this request cannot be answered here")),
         })

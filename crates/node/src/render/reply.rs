@@ -3,8 +3,10 @@
 use super::status::problems;
 use super::units::{day, round_trip};
 use super::{Render, Style};
+#[cfg(feature = "broker")]
+use crate::schema::OffloadList;
 use crate::schema::{
-    ActionReply, DoctorReport, KeyReply, OffloadList, PathKind, PingReply, ReloadReply, SetupReply, Severity,
+    ActionReply, DoctorReport, KeyReply, PathKind, PingReply, ReloadReply, SetupReply, Severity,
 };
 use std::fmt::Write as _;
 
@@ -102,6 +104,7 @@ impl Render for ReloadReply {
     }
 }
 
+#[cfg(feature = "broker")]
 impl Render for OffloadList {
     fn render(&self, style: Style) -> String {
         let mut out = String::new();
