@@ -382,6 +382,9 @@ fn answers(server: &Machine, api: &Api) {
     .unwrap();
 }
 
+/// Blows, at least.
+const LEAST: usize = 4;
+
 #[test]
 fn a_broker_killed_at_any_moment_keeps_what_it_acknowledged_and_does_nothing_by_halves() {
     if !ln6_lab::ready() {
@@ -416,7 +419,8 @@ fn a_broker_killed_at_any_moment_keeps_what_it_acknowledged_and_does_nothing_by_
     let mut first = observe(&mut left_by(&net.server, 0));
     lanes[2].known.append(&mut first);
 
-    while count.done.load(SeqCst) < wanted {
+    // Fast machines acknowledge much before the first blow.
+    while count.done.load(SeqCst) < wanted || round < LEAST {
         round += 1;
         net.server.launch().unwrap();
         answers(&net.server, &api);
@@ -444,7 +448,7 @@ fn a_broker_killed_at_any_moment_keeps_what_it_acknowledged_and_does_nothing_by_
     }
     let (done, refused) = (count.done.load(SeqCst), count.refused.load(SeqCst));
     println!("{done} changes acknowledged, {refused} refused, {round} times killed");
-    assert!(round >= 4 && refused * 4 < done, "{done} done, {refused} refused, {round} rounds");
+    assert!(refused * 4 < done, "{done} done, {refused} refused, {round} rounds");
     copies_restore(&mut net.server, &api, &lanes[4]);
     an_export_of_an_import_is_the_export(&mut net.server, &api);
 }
