@@ -34,6 +34,9 @@ const BUDGET: usize = 8;
 const BUDGET_OCTETS: u32 = 4 * 65_536;
 /// Packets likewise: small ones that wait together leave in one train, and come in as one read at the other end.
 const BUDGET_READS: usize = 64;
+/// After a packet that came alone, so many are taken without asking for another behind them: polling tells of one as well, and
+/// is asked in any case.
+const ALONE: u8 = 3;
 /// Milliseconds after which edges that found the queue full are tried again.
 const RETRY: i32 = 5;
 
@@ -83,6 +86,8 @@ struct Worker<E> {
     clock: Clock,
     poller: Poller,
     priority: Priority,
+    /// Turns of the device that may end without asking once more.
+    alone: u8,
     counters: Arc<WorkerCounters>,
     layout: ArenaLayout,
     arena: Box<[u8]>,
@@ -144,8 +149,16 @@ impl<E: Engine> Worker<E> {
                 Ok(Some(read)) => {
                     octets += read.all.len;
                     self.engine.inside(now, read, &mut self.arena, &mut self.batch);
+                    if reads == 0 && self.alone > 0 {
+                        self.alone -= 1;
+                        self.finish();
+                        return Side::Drained;
+                    }
                 }
                 nothing => {
+                    if reads == 1 {
+                        self.alone = ALONE;
+                    }
                     if reads > 0 {
                         self.finish();
                     }

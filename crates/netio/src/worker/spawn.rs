@@ -101,6 +101,7 @@ impl<E: Engine> Worker<E> {
             events,
             clock,
             poller: Poller::new()?,
+            alone: 0,
             priority: Priority::new(clock.now(), allowance, Arc::clone(&counters)),
             counters,
             layout,
