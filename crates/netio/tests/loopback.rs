@@ -391,6 +391,25 @@ fn a_burst_from_the_device_is_neither_lost_nor_reordered() {
 }
 
 #[test]
+fn a_burst_behind_packets_that_came_alone_is_neither_lost_nor_left_lying() {
+    let (_workers, _events, end, far, _) = start(true);
+    let end = end.unwrap();
+    let mut buffer = [0; 16];
+    for alone in 0..20u16 {
+        end.send(&Gso::default(), &alone.to_be_bytes()).unwrap();
+        assert_eq!(far.recv(&mut buffer).unwrap(), 2);
+        // After each: whatever the worker expects by now, all of these come, with nothing behind them to wake it again.
+        for n in 0..alone {
+            end.send(&Gso::default(), &n.to_be_bytes()).unwrap();
+        }
+        for expected in 0..alone {
+            assert_eq!(far.recv(&mut buffer).unwrap(), 2);
+            assert_eq!(u16::from_be_bytes([buffer[0], buffer[1]]), expected);
+        }
+    }
+}
+
+#[test]
 fn without_a_device_mail_and_datagrams_still_work() {
     let (workers, mut events, _, far, near) = start(false);
     far.send_to(&[1; 20], near).unwrap();

@@ -7,6 +7,7 @@
 mod asking;
 #[cfg(feature = "broker")]
 mod broker;
+mod door;
 #[cfg(feature = "broker")]
 mod gateway;
 #[cfg(feature = "broker")]
@@ -45,6 +46,7 @@ use crate::config::Config;
 use crate::error::{CliError, Trouble};
 use crate::files::Layout;
 use crate::logging::LogLevel;
+use door::Call;
 use host_task::{HostNews, HostTask};
 use ln6_netio::worker::Workers;
 use ln6_netio::{Clock, EventReceiver, Mail};
@@ -52,7 +54,7 @@ use ln6_overlay_core::control::{Command, Control, Notice, Output, To};
 use ln6_types::{Instant, PublicKey};
 use names::Looked;
 use news::News;
-use setup::{Call, Node};
+use setup::Node;
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::time::Duration;

@@ -5,12 +5,12 @@
 mod world;
 
 use anyhow::{Context as _, Result, ensure};
-use ln6_lab::{Process, has_program, probe, wait_for};
+use ln6_lab::{Process, probe, wait_for};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
-use world::{Machine, Net, PATIENCE};
+use world::{Machine, Net, PATIENCE, ready_with};
 
 /// Everybody's account without rights.
 const PAGE: &str = "nobody";
@@ -20,15 +20,6 @@ const ADDRESS: &str = "http://127.0.0.1:6690";
 #[test]
 fn lab_probe() {
     probe::run_if_asked();
-}
-
-fn fit() -> bool {
-    if !ln6_lab::ready() {
-        return false;
-    }
-    let there = has_program("curl") && has_program("openssl");
-    assert!(there || std::env::var_os("CI").is_none(), "not installed: curl, openssl");
-    there
 }
 
 /// What `init` printed as the page's set-up link, and a broker that hears the page's account.
@@ -123,7 +114,7 @@ fn threads(pid: u32, prefix: &str) -> Result<Vec<(u32, Vec<u64>)>> {
 
 #[test]
 fn the_page_runs_as_its_account_without_capabilities_and_lets_in_whom_the_link_makes() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl", "openssl"]) {
         return Ok(());
     }
     let (net, link) = broker("admin", &format!("user = \"{PAGE}\""))?;
@@ -165,7 +156,7 @@ fn the_page_runs_as_its_account_without_capabilities_and_lets_in_whom_the_link_m
 
 #[test]
 fn passwords_are_set_from_the_machine() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl", "openssl"]) {
         return Ok(());
     }
     let (net, _) = broker("password", "")?;
@@ -188,7 +179,7 @@ fn passwords_are_set_from_the_machine() -> Result<()> {
 
 #[test]
 fn what_stands_in_the_pages_way_is_said_with_the_next_step() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl", "openssl"]) {
         return Ok(());
     }
     let (net, _) = broker("way", "")?;
@@ -215,7 +206,7 @@ fn what_stands_in_the_pages_way_is_said_with_the_next_step() -> Result<()> {
 
 #[test]
 fn the_daemon_serves_the_page_itself_in_a_thread_without_capabilities() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl", "openssl"]) {
         return Ok(());
     }
     let (net, link) = broker("inside", "inside = true")?;
@@ -228,7 +219,7 @@ fn the_daemon_serves_the_page_itself_in_a_thread_without_capabilities() -> Resul
 
 #[test]
 fn a_certificate_protects_the_way_and_is_read_again_when_renewed() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl", "openssl"]) {
         return Ok(());
     }
     let (net, _) = broker(

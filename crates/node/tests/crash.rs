@@ -8,6 +8,8 @@
 mod facts;
 #[path = "support/http.rs"]
 mod http;
+#[path = "support/repository.rs"]
+mod repository;
 #[path = "support/stranger.rs"]
 mod stranger;
 #[path = "support/world.rs"]
@@ -19,10 +21,10 @@ use ln6_broker::Store;
 use ln6_lab::wait_for;
 use ln6_overlay_core::control::message::JoinReply;
 use ln6_types::{Prefix, PublicKey, VerifyKey};
+use repository::{commit, git};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use stranger::{Door, Stranger};
@@ -281,8 +283,7 @@ impl Lane {
                 fs::write(repository.join(&name), format!("key = {key}\nsign = {sign}\n")).unwrap();
                 after.insert(name, "active /48".to_owned());
             }
-            git(repository, &["add", "--all"]);
-            git(repository, &["commit", "--quiet", "--message=change"]);
+            commit(repository);
             *wanted = Some(after);
         }
         let report = api.post("keylist-pull", &json!({})).map_err(|_| Over)?.1;
@@ -346,20 +347,6 @@ impl Lane {
     }
 }
 
-fn git(folder: &Path, words: &[&str]) {
-    let mut command = Command::new("git");
-    command
-        .args(words)
-        .current_dir(folder)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "ana").env(format!("GIT_{who}_EMAIL"), "ana@example.net");
-    }
-    let ran = command.output().unwrap();
-    assert!(ran.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&ran.stderr));
-}
-
 /// The registry as the dead daemon left it: a copy, so that the next daemon finds it untouched.
 fn left_by(server: &Machine, round: usize) -> (Store, ln6_registry::Registry) {
     let copy = server.directory().join(format!("seen-{round}.db"));
@@ -399,8 +386,7 @@ fn a_broker_killed_at_any_moment_keeps_what_it_acknowledged_and_does_nothing_by_
     fs::create_dir_all(&repository).unwrap();
     git(&repository, &["init", "--quiet", "--initial-branch=main"]);
     fs::write(repository.join("README"), "who is in\n").unwrap();
-    git(&repository, &["add", "--all"]);
-    git(&repository, &["commit", "--quiet", "--message=first"]);
+    commit(&repository);
     let config = here.join("ln6d.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{text}\n[keylist]\nurl = \"{}\"\nname = \"test\"\n", repository.display()))

@@ -6,27 +6,18 @@
 mod world;
 
 use anyhow::{Context as _, Result, ensure};
-use ln6_lab::{Namespace, Process, has_program, probe, wait_for};
+use ln6_lab::{Namespace, Process, probe, wait_for};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use world::{Machine, Net, PATIENCE};
+use world::{Machine, Net, PATIENCE, ready_with};
 
 const ADDRESS: &str = "http://127.0.0.1:6690";
 
 #[test]
 fn lab_probe() {
     probe::run_if_asked();
-}
-
-fn fit() -> bool {
-    if !ln6_lab::ready() {
-        return false;
-    }
-    let there = has_program("curl");
-    assert!(there || std::env::var_os("CI").is_none(), "not installed: curl");
-    there
 }
 
 /// `curl` in a namespace: status and body.
@@ -91,7 +82,7 @@ fn length(status: &Value) -> Option<&str> {
 
 #[test]
 fn a_gateway_joins_by_its_page_asks_for_another_size_and_leaves() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl"]) {
         return Ok(());
     }
     let net = Net::server_only("gatewaypage")?;
@@ -220,7 +211,7 @@ fn a_gateway_joins_by_its_page_asks_for_another_size_and_leaves() -> Result<()> 
 
 #[test]
 fn a_request_that_waits_is_asked_anew_with_another_size_and_forgotten_by_leaving() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl"]) {
         return Ok(());
     }
     let net = Net::server_only("gatewaywish")?;

@@ -1,33 +1,16 @@
 //! A real broker whose members a Git repository names, and what it tells other programs.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/repository.rs"]
+mod repository;
 #[path = "support/world.rs"]
 mod world;
 
 use ln6_lab::{INTERNET_HOST, wait_for};
+use repository::{commit, git};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use world::{Machine, Net, PATIENCE};
-
-fn git(folder: &Path, words: &[&str]) {
-    let mut command = Command::new("git");
-    command
-        .args(words)
-        .current_dir(folder)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "ana").env(format!("GIT_{who}_EMAIL"), "ana@example.net");
-    }
-    let ran = command.output().unwrap();
-    assert!(ran.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&ran.stderr));
-}
-
-fn commit(folder: &Path) {
-    git(folder, &["add", "--all"]);
-    git(folder, &["commit", "--quiet", "--message=change"]);
-}
 
 /// A server with a key list and somebody to be told.
 fn broker(net: &mut Net) -> (PathBuf, PathBuf) {

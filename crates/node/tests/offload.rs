@@ -5,7 +5,7 @@
 mod world;
 
 use ln6_lab::flows::{self, Flows};
-use ln6_lab::probe;
+use ln6_lab::{probe, wait_until};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use world::{Machine, Net, PATIENCE};
@@ -46,8 +46,9 @@ fn each_offload_is_switched_while_packets_flow_and_none_is_lost_altered_or_overt
                         for machine in &net.gateways {
                             machine.json(&["offload", name, state]).unwrap();
                         }
-                        std::thread::sleep(Duration::from_millis(50));
-                        assert_eq!(used(&net.gateways[1])[at], state == "on", "{name} {state}");
+                        for machine in &net.gateways {
+                            wait_until(name, PATIENCE, || used(machine)[at] == (state == "on")).unwrap();
+                        }
                     }
                 }
                 rounds += 1;

@@ -6,25 +6,16 @@
 mod world;
 
 use anyhow::{Context as _, Result, ensure};
-use ln6_lab::{has_program, probe, wait_for};
+use ln6_lab::{probe, wait_for};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
-use world::{Net, PATIENCE};
+use world::{Net, PATIENCE, ready_with};
 
 #[test]
 fn lab_probe() {
     probe::run_if_asked();
-}
-
-fn fit() -> bool {
-    if !ln6_lab::ready() {
-        return false;
-    }
-    let there = has_program("curl") && has_program("setpriv");
-    assert!(there || std::env::var_os("CI").is_none(), "not installed: curl, setpriv");
-    there
 }
 
 /// The page's account: everybody's `nobody`, whose group may open the socket.
@@ -67,7 +58,7 @@ fn open(net: &mut Net) -> Result<()> {
 
 #[test]
 fn a_page_asks_in_somebodys_name_and_decides_nothing_about_the_core() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl", "setpriv"]) {
         return Ok(());
     }
     let mut net = Net::server_only("page")?;
@@ -156,7 +147,7 @@ fn a_page_asks_in_somebodys_name_and_decides_nothing_about_the_core() -> Result<
 
 #[test]
 fn the_command_line_does_what_the_page_does() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl", "setpriv"]) {
         return Ok(());
     }
     let mut net = Net::server_only("books")?;
@@ -198,7 +189,7 @@ fn the_command_line_does_what_the_page_does() -> Result<()> {
 
 #[test]
 fn an_export_makes_the_same_registry_again_and_the_same_export() -> Result<()> {
-    if !fit() {
+    if !ready_with(&["curl", "setpriv"]) {
         return Ok(());
     }
     let mut net = Net::server_only("export")?;

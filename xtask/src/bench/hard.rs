@@ -14,7 +14,7 @@ mod workers;
 use super::peers::options::Options;
 use super::peers::programs::{self, Program};
 use super::peers::world::World;
-use super::trial::Figures;
+use super::trial::{Figures, Trial};
 use crate::packages;
 use anyhow::{Context, Result};
 
@@ -43,6 +43,21 @@ fn programs(options: &Options, names: &[&str]) -> Result<Vec<Program>> {
         program.prepare()?;
     }
     Ok(chosen)
+}
+
+/// Runs a trial whose contestants are ln6d with one setting each: name and line under `[node]`.
+fn by_setting(
+    trial: &Trial<'_>,
+    contestants: &[(&str, &str)],
+    measure: impl Fn(&World) -> Result<Figures>,
+) -> Result<()> {
+    let programs = programs(trial.options, &["ln6d"])?;
+    trial.run(|contestant| {
+        let setting = contestants.iter().find(|(name, _)| *name == contestant).expect("a contestant").1;
+        let mut world = World::new()?;
+        world.settings.push(setting.to_owned());
+        within(world, |world| programs[0].start(world), &measure)
+    })
 }
 
 /// Starts a program in a world and measures it there; an error has the logs.

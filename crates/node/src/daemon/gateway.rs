@@ -34,7 +34,7 @@ impl Daemon {
         let mut pools: Vec<Prefix> = of_brokers.copied().collect();
         pools.sort_unstable();
         pools.dedup();
-        // Those of LibreNet6 were global: what a network has beside is none that a network name stands for.
+        // A line on the page for each; a network has one or two.
         pools.truncate(8);
         wish(&self.node.config, &pools, false)
     }

@@ -3,7 +3,7 @@
 use crate::api::{ApiRequest, Ask, Prefixes, Reply};
 #[cfg(feature = "broker")]
 use crate::api::{Caller, RegistryRequest};
-use crate::daemon::setup::Call;
+use crate::daemon::door::Call;
 use crate::daemon::{Daemon, Waiting};
 use crate::error::{ApiError, CliError, Trouble, stable_code};
 use crate::from_view;

@@ -1,13 +1,13 @@
 //! From a directory to a running node: everything that needs privileges happens here, then they are dropped.
 
-use crate::api::{self, Access, ApiRequest, Caller, Reply, Service};
 use crate::cipher;
 use crate::config::{self, Change, Config};
+use crate::daemon::door::{self, Call};
 use crate::daemon::host_task::{HostNews, HostTask};
 use crate::daemon::names::Names;
 use crate::daemon::privileges::Right;
 use crate::daemon::store::from_stored;
-use crate::error::{ApiError, CliError, Trouble, stable_code};
+use crate::error::{CliError, Trouble, stable_code};
 #[cfg(feature = "broker")]
 use crate::files::certificate;
 use crate::files::{Layout, Lock, identity::Identity, state};
@@ -34,12 +34,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Packets the kernel keeps for us while we are busy.
 const TUN_QUEUE: u32 = 1000;
-/// Requests of the command line that may wait.
-pub(super) const CALLS: usize = 64;
 /// How long a name server may take at the start.
 const LOOKUP: Duration = Duration::from_secs(3);
 
@@ -54,14 +52,6 @@ pub(crate) struct Options {
     #[cfg(feature = "broker")]
     pub(super) held: super::waiting::Held,
     pub(crate) log: LogLevel,
-}
-
-/// A request of the command line, and where its answer goes.
-pub(crate) struct Call {
-    #[cfg_attr(not(feature = "broker"), expect(dead_code, reason = "only the registry asks who it is"))]
-    pub(crate) who: Caller,
-    pub(crate) request: ApiRequest,
-    pub(crate) answer: oneshot::Sender<Result<Reply, ApiError>>,
 }
 
 /// What the loop keeps of the start.
@@ -194,12 +184,12 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     let socket = UdpSocket::from(udp.sockets[0].as_fd().try_clone_to_owned().map_err(internal)?);
     let (port, ipv4_only) = (udp.port, udp.ipv4_only);
     let (parts, stats) = worker_parts(&config, tun, udp)?;
-    let page_user = page_account(&config);
+    let page_user = door::page_account(&config);
     #[cfg(not(feature = "broker"))]
-    let api = open_api(&layout, page_user.as_ref())?;
+    let api = door::open(&layout, page_user.as_ref())?;
     #[cfg(feature = "broker")]
-    let api = held_api(&layout, page_user.as_ref(), &mut held)?;
-    let mut trial = Trial(Some(layout.socket.clone()));
+    let api = held.open(&layout, page_user.as_ref())?;
+    let mut trial = door::Trial(Some(layout.socket.clone()));
     #[cfg(feature = "broker")]
     let page = match super::page::open(&layout, &config) {
         _ if held.page => None,
@@ -237,9 +227,9 @@ pub(crate) async fn start(options: Options) -> Result<Node, CliError> {
     };
     let page_user = page_user.map(|user| user.uid.as_raw());
     #[cfg(not(feature = "broker"))]
-    let (calls_in, calls) = mpsc::channel(CALLS);
+    let (calls_in, calls) = mpsc::channel(door::CALLS);
     #[cfg(not(feature = "broker"))]
-    drop(serve_api(api, page_user, &config, calls_in)?);
+    drop(door::serve(api, page_user, &config, calls_in)?);
     #[cfg(feature = "broker")]
     let calls = held.serve(api, page_user, &config)?;
     #[cfg(feature = "broker")]
@@ -603,100 +593,6 @@ fn worker_parts(config: &Config, tun: TunSet, udp: UdpSet) -> Result<Workplaces,
         parts.push(WorkerParts { engine, tun: queues.next(), udp });
     }
     Ok((parts, all))
-}
-
-/// The door of the daemon: requests go to the loop, answers come back.
-struct Door(mpsc::Sender<Call>);
-
-impl Service for Door {
-    async fn call(&self, who: Caller, request: ApiRequest) -> Result<Reply, ApiError> {
-        let stopping = || CliError::new(Trouble::DaemonUnreachable, "the daemon is stopping");
-        let (answer, answered) = oneshot::channel();
-        self.0.send(Call { who, request, answer }).await.map_err(|_| stopping())?;
-        answered.await.map_err(|_| stopping())?
-    }
-}
-
-/// The page's account. Without it the page is not heard; nothing else suffers.
-pub(super) fn page_account(config: &Config) -> Option<nix::unistd::User> {
-    let name = config.page.user.as_deref()?;
-    match nix::unistd::User::from_name(name) {
-        Ok(Some(user)) => Some(user),
-        _ => {
-            tracing::warn!(name, "there is no such account: the admin page cannot ask anything");
-            None
-        }
-    }
-}
-
-/// Takes the API socket away again if the start fails: nobody should find the socket of a daemon that is not there.
-pub(super) struct Trial(pub(super) Option<std::path::PathBuf>);
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        if let Some(socket) = &self.0 {
-            // Then the next start replaces it.
-            let _ = std::fs::remove_file(socket);
-        }
-    }
-}
-
-/// Opens the API socket, for the page's account too. Where the daemon is not root, that account is in its group.
-pub(super) fn open_api(
-    layout: &Layout,
-    page: Option<&nix::unistd::User>,
-) -> Result<tokio::net::UnixListener, CliError> {
-    let listener = api::bind(&layout.socket)?;
-    if let Some(user) = page.filter(|_| nix::unistd::Uid::effective().is_root()) {
-        nix::unistd::chown(&layout.socket, None, Some(user.gid))
-            .map_err(|errno| CliError::file("give away", &layout.socket, &errno.into()))?;
-    }
-    Ok(listener)
-}
-
-/// The API socket that is open already, or a new one. Of it one more handle is kept, if it may be needed again.
-#[cfg(feature = "broker")]
-fn held_api(
-    layout: &Layout,
-    page: Option<&nix::unistd::User>,
-    held: &mut super::waiting::Held,
-) -> Result<tokio::net::UnixListener, CliError> {
-    let door = match held.door.take() {
-        Some(door) => door,
-        None => open_api(layout, page)?.into_std().map_err(internal)?,
-    };
-    held.door = Some(door.try_clone().map_err(internal)?);
-    tokio::net::UnixListener::from_std(door).map_err(internal)
-}
-
-pub(super) fn serve_api(
-    listener: tokio::net::UnixListener,
-    page: Option<u32>,
-    config: &Config,
-    calls: mpsc::Sender<Call>,
-) -> Result<tokio::task::JoinHandle<()>, CliError> {
-    let access = Access::of_this_process(page);
-    let metrics = match config.metrics {
-        Some(address) => {
-            let bound = std::net::TcpListener::bind(address).and_then(|listener| {
-                listener.set_nonblocking(true)?;
-                tokio::net::TcpListener::from_std(listener)
-            });
-            let taken = |error| CliError::new(Trouble::PortInUse, format!("metrics on {address}: {error}"));
-            Some(bound.map_err(taken)?)
-        }
-        None => None,
-    };
-    Ok(tokio::task::spawn_local(async move {
-        let door = Door(calls);
-        let metrics = async {
-            match metrics {
-                Some(listener) => api::serve_metrics(listener, &door).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::join!(api::serve(listener, access, &door), metrics);
-    }))
 }
 
 impl Parts {

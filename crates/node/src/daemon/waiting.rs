@@ -7,7 +7,7 @@ use crate::command::check::describe;
 use crate::command::join;
 use crate::config::{Change, Config};
 use crate::daemon::gateway::wish;
-use crate::daemon::{page, setup};
+use crate::daemon::{door, page, setup};
 use crate::error::{ApiError, CliError, Trouble};
 use crate::files::{Layout, Lock};
 use crate::schema::{
@@ -28,16 +28,31 @@ const STATE: &str = "no_network";
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// The API socket.
-    pub(super) door: Option<UnixListener>,
+    door: Option<UnixListener>,
     /// Who serves it, and the address of the metrics that it serves beside.
     served: Option<(tokio::task::JoinHandle<()>, Option<SocketAddr>)>,
     /// What was asked and not answered yet.
-    calls: Option<mpsc::Receiver<setup::Call>>,
+    calls: Option<mpsc::Receiver<door::Call>>,
     /// The page is served already.
     pub(super) page: bool,
 }
 
 impl Held {
+    /// The API socket: the one that is open already, or a new one. One more handle is kept for whoever needs it next.
+    pub(super) fn open(
+        &mut self,
+        layout: &Layout,
+        page: Option<&nix::unistd::User>,
+    ) -> Result<tokio::net::UnixListener, CliError> {
+        let internal = |error: std::io::Error| CliError::new(Trouble::Internal, error.to_string());
+        let door = match self.door.take() {
+            Some(door) => door,
+            None => door::open(layout, page)?.into_std().map_err(internal)?,
+        };
+        self.door = Some(door.try_clone().map_err(internal)?);
+        tokio::net::UnixListener::from_std(door).map_err(internal)
+    }
+
     /// The requests that come in at the door. Who serves it already goes on with that: whoever asks during the change is
     /// answered after it, and not sent away.
     pub(super) fn serve(
@@ -45,7 +60,7 @@ impl Held {
         listener: tokio::net::UnixListener,
         page: Option<u32>,
         config: &Config,
-    ) -> Result<mpsc::Receiver<setup::Call>, CliError> {
+    ) -> Result<mpsc::Receiver<door::Call>, CliError> {
         if let (Some((task, metrics)), Some(calls)) = (self.served.take(), self.calls.take()) {
             if metrics == config.metrics {
                 self.served = Some((task, metrics));
@@ -53,14 +68,14 @@ impl Held {
             }
             task.abort();
         }
-        let (calls_in, calls) = mpsc::channel(setup::CALLS);
-        let task = setup::serve_api(listener, page, config, calls_in)?;
+        let (calls_in, calls) = mpsc::channel(door::CALLS);
+        let task = door::serve(listener, page, config, calls_in)?;
         self.served = Some((task, config.metrics));
         Ok(calls)
     }
 
     /// For whoever answers next.
-    pub(super) fn keep(&mut self, calls: mpsc::Receiver<setup::Call>) {
+    pub(super) fn keep(&mut self, calls: mpsc::Receiver<door::Call>) {
         self.calls = Some(calls);
     }
 }
@@ -71,18 +86,13 @@ pub(super) async fn wait(
     config: Config,
     held: &mut Held,
 ) -> Result<Option<Config>, CliError> {
-    let internal = |error: std::io::Error| CliError::new(Trouble::Internal, error.to_string());
     layout.create()?;
     let _lock = Lock::take(&layout.lock)?;
     let (identity, _) = join::own_identity(layout)?;
     let key = describe(&identity, None);
-    let user = setup::page_account(&config);
-    let door = match held.door.take() {
-        Some(door) => door,
-        None => setup::open_api(layout, user.as_ref())?.into_std().map_err(internal)?,
-    };
-    held.door = Some(door.try_clone().map_err(internal)?);
-    let mut trial = setup::Trial(Some(layout.socket.clone()));
+    let user = door::page_account(&config);
+    let listener = held.open(layout, user.as_ref())?;
+    let mut trial = door::Trial(Some(layout.socket.clone()));
     let mut problems = vec![no_network(layout)];
     if !held.page {
         match page::open(layout, &config) {
@@ -94,7 +104,6 @@ pub(super) async fn wait(
             Err(problem) => problems.push(problem),
         }
     }
-    let listener = tokio::net::UnixListener::from_std(door).map_err(internal)?;
     let mut calls = held.serve(listener, user.map(|user| user.uid.as_raw()), &config)?;
     tracing::info!("waiting for an invitation");
     setup::say_ready();
@@ -129,7 +138,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn serve(&mut self, calls: &mut mpsc::Receiver<setup::Call>) -> Result<Option<Config>, CliError> {
+    async fn serve(&mut self, calls: &mut mpsc::Receiver<door::Call>) -> Result<Option<Config>, CliError> {
         let failed = |error: std::io::Error| CliError::new(Trouble::Internal, error.to_string());
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

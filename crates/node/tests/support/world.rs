@@ -28,6 +28,19 @@ pub fn long() -> bool {
     std::env::var_os("LN6_LONG").is_some()
 }
 
+/// Whether a test with namespaces and these programs can run here. Where CI runs it must.
+pub fn ready_with(programs: &[&str]) -> bool {
+    if !ln6_lab::ready() {
+        return false;
+    }
+    let missing: Vec<_> = programs.iter().filter(|program| !ln6_lab::has_program(program)).collect();
+    assert!(missing.is_empty() || std::env::var_os("CI").is_none(), "not installed: {missing:?}");
+    if !missing.is_empty() {
+        eprintln!("left out: not installed: {missing:?}");
+    }
+    missing.is_empty()
+}
+
 /// A namespace, a directory of its own for `ln6d`, and the daemon when it runs.
 #[derive(Debug)]
 pub struct Machine {

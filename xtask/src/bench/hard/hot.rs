@@ -1,6 +1,6 @@
 //! One peer sends as fast as it can, another pings: is it made to wait.
 
-use super::within;
+use super::by_setting;
 use crate::bench::peers::load::{Pair, UP, insert_ping, pings};
 use crate::bench::peers::options::Options;
 use crate::bench::peers::world::World;
@@ -22,7 +22,6 @@ const CONTESTANTS: [(&str, &str); 2] = [("first", "priority = \"auto\""), ("equa
 
 pub(super) fn run(options: &Options) -> Result<()> {
     let options = &Options { only: Vec::new(), ..options.clone() };
-    let programs = super::programs(options, &["ln6d"])?;
     let trial = Trial {
         name: "hot",
         about: "Three nodes with a session each to each: a sends to b at full speed, the third pings b. All three share the machine.",
@@ -31,12 +30,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         options,
         claims,
     };
-    trial.run(|contestant| {
-        let setting = CONTESTANTS.iter().find(|(name, _)| *name == contestant).expect("a contestant").1;
-        let mut world = World::new()?;
-        world.settings.push(setting.to_owned());
-        within(world, |world| programs[0].start(world), measure)
-    })
+    by_setting(&trial, &CONTESTANTS, measure)
 }
 
 fn measure(world: &World) -> Result<Figures> {

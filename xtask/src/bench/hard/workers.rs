@@ -1,6 +1,6 @@
 //! More workers than processors: is it still correct, and what does it cost.
 
-use super::within;
+use super::by_setting;
 use crate::bench::hard::flows::{self, Checked};
 use crate::bench::peers::load::{Pair, UP};
 use crate::bench::peers::options::Options;
@@ -27,7 +27,6 @@ const CONTESTANTS: [(&str, &str); 2] = [("one", "workers = 1"), ("four", "worker
 
 pub(super) fn run(options: &Options) -> Result<()> {
     let options = &Options { only: Vec::new(), ..options.clone() };
-    let programs = super::programs(options, &["ln6d"])?;
     let trial = Trial {
         name: "workers",
         about: "The same binary with one worker and with four, on a machine with fewer processors than that.",
@@ -36,12 +35,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         options,
         claims,
     };
-    trial.run(|contestant| {
-        let setting = CONTESTANTS.iter().find(|(name, _)| *name == contestant).expect("a contestant").1;
-        let mut world = World::new()?;
-        world.settings.push(setting.to_owned());
-        within(world, |world| programs[0].start(world), |world| measure(world, options))
-    })
+    by_setting(&trial, &CONTESTANTS, |world| measure(world, options))
 }
 
 fn measure(world: &World, options: &Options) -> Result<Figures> {
